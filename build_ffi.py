@@ -1,0 +1,61 @@
+"""Describes the extension to cffi; `setup.py` hands `ffibuilder` to setuptools.
+
+Build options, from the environment:
+
+- `LOWTHREADS_PARKER`: `futex` (Linux's default), `pthread` (everywhere else on POSIX) or
+  `win32`: what a waiting thread sleeps on.
+- `LOWTHREADS_LIMITED_API=0`: one build for one version of CPython, not an abi3 one.
+- `LOWTHREADS_WERROR=1`: warnings are errors; for those who work on the C code.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+from cffi import FFI
+
+MODULE = "lowthreads._native"
+CSRC = Path(__file__).resolve().parent / "csrc"
+
+
+def default_parker(platform: str = sys.platform) -> str:
+    if platform == "win32":
+        return "win32"
+    return "futex" if platform.startswith("linux") else "pthread"
+
+
+def sources(parker: str) -> "list[str]":
+    """The C files for one parker, relative to the project's folder."""
+    system = ["thread_win32"] if parker == "win32" else ["thread_posix", "posix_poll"]
+    names = ["lock", "thread"] + [f"platform/{name}" for name in [f"park_{parker}", *system]]
+    return [f"csrc/{name}.c" for name in names]
+
+
+def make_ffi(module: str = MODULE) -> FFI:
+    """The builder of the extension that is imported as `module` (a vendored copy has its own)."""
+    parker = os.environ.get("LOWTHREADS_PARKER") or default_parker()
+    if parker not in {"futex", "pthread", "win32"}:
+        raise SystemExit(f"LOWTHREADS_PARKER={parker}: not one of futex, pthread, win32")
+    # Left alone, cffi takes the limited API wherever there is one.
+    api = {"py_limited_api": False} if os.environ.get("LOWTHREADS_LIMITED_API") == "0" else {}
+    posix = parker != "win32"
+    compile_args = ["-std=c11", "-pthread"] if posix else []
+    if os.environ.get("LOWTHREADS_WERROR") == "1":
+        compile_args += ["-Wall", "-Wextra", "-Werror"] if posix else ["/W4", "/WX"]
+    ffi = FFI()
+    ffi.cdef((CSRC / "ffi" / "cdef.h").read_text())
+    ffi.set_source(
+        module,
+        '#include "ffi/glue.h"',
+        sources=sources(parker),
+        include_dirs=["csrc"],
+        define_macros=[("LT_PARKER", f'"{parker}"')],
+        extra_compile_args=compile_args,
+        extra_link_args=["-pthread"] if posix else [],
+        **api,
+    )
+    return ffi
+
+
+def ffibuilder() -> FFI:
+    return make_ffi()

@@ -1,0 +1,282 @@
+/* The lock: a word of state, a queue of waiters, and who took it last.
+ *
+ * Guarantees
+ * - Mutual exclusion: LT_LOCKED goes from clear to set in one compare-and-swap, or
+ *   stays set while the lock is handed to a waiter; whoever did that, or was handed
+ *   the lock, owns it until it is released.
+ * - No lost wake-up: while threads wait, either the lock is held, or a woken waiter is
+ *   on its way (LT_WAKING).
+ * - No starvation: the longest waiter is first in the queue, and once it has waited for
+ *   HANDOFF_NS a release hands it the lock, so that nobody can take it before.  It
+ *   loses at most one race after that, when it had been woken already.
+ * - Nothing is owed to a waiter that has left: it leaves after it has taken the token
+ *   of whoever chose it.
+ *
+ * State bits and fields
+ *
+ *   LT_LOCKED   set by the one who takes the lock; cleared by a release.
+ *   LT_QUEUED   set exactly while the queue has waiters, whenever LT_EDITING is clear.
+ *   LT_WAKING   set exactly while one waiter, in the queue, is WOKEN; releases then
+ *               wake nobody: a spinner that takes and releases the lock again and again
+ *               costs one wake-up, not one each time.
+ *   LT_EDITING  held for the queue (newest, and the waiters' next, prev and progress).
+ *               LT_LOCKED may be set at any time meanwhile, by a thread that barges in,
+ *               or cleared, by a release that need not look at the queue.
+ *   newest      the last waiter of a ring, whose next is the first; NULL when empty.
+ *   owner       ident | LT_FRESH of who took the lock last, a fact about the past: the
+ *               lock may be free, or released by another.  Written only by who takes it,
+ *               by who hands it over, and to clear one's own LT_FRESH.
+ *
+ *   from                      event                          to
+ *   -                         try, wait                      LOCKED
+ *   LOCKED                    wait: enqueue                  LOCKED QUEUED
+ *   LOCKED                    release                        -
+ *   LOCKED QUEUED             release, first waited long     LOCKED (QUEUED), handed over
+ *   LOCKED QUEUED             release otherwise              QUEUED WAKING
+ *   QUEUED WAKING             try, wait: barge               LOCKED QUEUED WAKING
+ *   QUEUED WAKING             woken waiter takes it          LOCKED (QUEUED)
+ *   LOCKED QUEUED WAKING      release                        QUEUED WAKING
+ *   LOCKED QUEUED WAKING      woken waiter came too late     LOCKED QUEUED
+ *   LOCKED QUEUED [WAKING]    a waiter gives up              LOCKED (QUEUED) [WAKING]
+ *
+ * A woken waiter that gives up while the lock is free takes it instead, so that
+ * LT_WAKING never ends with the lock free and threads waiting. */
+#include "lowthreads.h"
+#include "lt_park.h"
+
+/* A waiter that has waited this long is handed the lock. */
+#define HANDOFF_NS 1000000
+
+/* Spins on LT_EDITING this often before it lets other threads run. */
+#define EDITING_SPINS 64
+
+typedef enum progress {
+    WAITING, /* in the queue, asleep or about to be */
+    WOKEN,   /* in the queue, a token is given: may take the lock if it is free */
+    HANDED,  /* out of the queue, a token is given: owns the lock */
+} progress;
+
+/* Lives on the stack of the thread that waits. */
+typedef struct lt_waiter {
+    struct lt_waiter *next, *prev;
+    lt_parker parker;
+    int64_t since;
+    uintptr_t ident;
+    progress progress;
+} waiter;
+
+/* ---- The queue; LT_EDITING is held ------------------------------------------ */
+
+static waiter *first_waiter(lt_lock *lock)
+{
+    return lock->newest->next;
+}
+
+static void append_waiter(lt_lock *lock, waiter *self)
+{
+    waiter *last = lock->newest;
+    if (last == NULL) {
+        self->next = self->prev = self;
+    } else {
+        self->next = last->next;
+        self->prev = last;
+        last->next->prev = self;
+        last->next = self;
+    }
+    lock->newest = self;
+}
+
+static void remove_waiter(lt_lock *lock, waiter *self)
+{
+    if (self->next == self) {
+        lock->newest = NULL;
+        return;
+    }
+    self->prev->next = self->next;
+    self->next->prev = self->prev;
+    if (lock->newest == self)
+        lock->newest = self->prev;
+}
+
+/* ---- LT_EDITING ------------------------------------------------------------- */
+
+/* Waits for another thread's edit of the queue to end; returns the new state. */
+static uint32_t await_edit(lt_lock *lock, unsigned *spins)
+{
+    if (++*spins % EDITING_SPINS == 0)
+        lt_thread_yield();
+    return lt_load(&lock->state);
+}
+
+static void begin_edit(lt_lock *lock)
+{
+    unsigned spins = 0;
+    uint32_t state = lt_load(&lock->state);
+    for (;;) {
+        if (state & LT_EDITING)
+            state = await_edit(lock, &spins);
+        else if (lt_cas_acquire(&lock->state, &state, state | LT_EDITING))
+            return;
+    }
+}
+
+/* Ends the edit, setting and clearing bits.  LT_QUEUED is made to tell the truth. */
+static void end_edit(lt_lock *lock, uint32_t set, uint32_t clear)
+{
+    clear |= LT_EDITING;
+    if (lock->newest == NULL)
+        clear |= LT_QUEUED;
+    uint32_t state = lt_load(&lock->state);
+    while (!lt_cas_release(&lock->state, &state, (state | set) & ~clear))
+        ;
+}
+
+/* ---- Taking ----------------------------------------------------------------- */
+
+static void own(lt_lock *lock, uintptr_t ident)
+{
+    lt_store_uptr(&lock->owner, ident | LT_FRESH);
+}
+
+/* A try or a wait by this thread did not take the lock: if the thread took it before,
+ * that is no longer the last thing it did. */
+void lt__lock_not_taken(lt_lock *lock)
+{
+    uintptr_t self = lt_thread_ident();
+    uintptr_t fresh = self | LT_FRESH;
+    if (lt_load_uptr(&lock->owner) == fresh)
+        lt_cas_uptr(&lock->owner, &fresh, self);
+}
+
+/* For a WOKEN waiter, with LT_EDITING held; ends LT_WAKING.  Takes the lock if it is
+ * free; otherwise the thread that holds it will look at the queue when it releases. */
+static bool take_as_woken(lt_lock *lock, waiter *self)
+{
+    uint32_t state = lt_load(&lock->state);
+    for (;;) {
+        if (state & LT_LOCKED) {
+            /* In one step with seeing it locked: see the guarantees. */
+            if (lt_cas_acquire(&lock->state, &state, state & ~(uint32_t)LT_WAKING)) {
+                self->progress = WAITING;
+                return false;
+            }
+        } else if (lt_cas_acquire(&lock->state, &state,
+                                  (state | LT_LOCKED) & ~(uint32_t)LT_WAKING)) {
+            own(lock, self->ident);
+            remove_waiter(lock, self);
+            return true;
+        }
+    }
+}
+
+/* Takes the lock, or joins the queue while another thread holds it. */
+static bool take_or_enqueue(lt_lock *lock, waiter *self)
+{
+    unsigned spins = 0;
+    uint32_t state = lt_load(&lock->state);
+    for (;;) {
+        if (!(state & LT_LOCKED)) {
+            if (lt_cas_acquire(&lock->state, &state, state | LT_LOCKED)) {
+                own(lock, self->ident);
+                return true;
+            }
+        } else if (state & LT_EDITING) {
+            state = await_edit(lock, &spins);
+        } else if (lt_cas_acquire(&lock->state, &state, state | LT_QUEUED | LT_EDITING)) {
+            /* LT_QUEUED in the same step: a release from now on looks at the queue. */
+            append_waiter(lock, self);
+            end_edit(lock, 0, 0);
+            return false;
+        }
+    }
+}
+
+/* Sleeps until the waiter owns the lock or gives up. */
+static lt_status sleep_in_queue(lt_lock *lock, waiter *self, int64_t deadline,
+                                lt_patience patience)
+{
+    for (;;) {
+        lt_wake wake = lt_park(&self->parker, deadline, patience);
+        begin_edit(lock);
+        progress found = self->progress;
+        bool owns = found == HANDED || (found == WOKEN && take_as_woken(lock, self));
+        bool leaves = !owns && wake != LT_WAKE_TOKEN;
+        if (leaves)
+            remove_waiter(lock, self);
+        end_edit(lock, 0, 0);
+        if (found != WAITING && wake != LT_WAKE_TOKEN)
+            /* Chosen while it gave up: its token is there, or about to be. */
+            lt_park(&self->parker, LT_FOREVER, LT_PLAIN);
+        if (owns)
+            return LT_ACQUIRED;
+        if (leaves)
+            return wake == LT_WAKE_SIGNAL ? LT_INTERRUPTED : LT_TIMED_OUT;
+    }
+}
+
+lt_status lt_lock_wait(lt_lock *lock, int64_t deadline, int64_t since, lt_patience patience)
+{
+    waiter self;
+    self.ident = lt_thread_ident();
+    self.since = since;
+    self.progress = WAITING;
+    lt__lock_not_taken(lock);
+    lt_parker_init(&self.parker);
+    lt_status status = LT_ACQUIRED;
+    if (!take_or_enqueue(lock, &self))
+        status = sleep_in_queue(lock, &self, deadline, patience);
+    lt_parker_destroy(&self.parker);
+    return status;
+}
+
+/* ---- Releasing --------------------------------------------------------------- */
+
+/* Chooses the first waiter, hands it the lock or unlocks, and wakes it.  LT_EDITING and
+ * LT_LOCKED are held, and the queue is not empty. */
+static void release_to_first(lt_lock *lock)
+{
+    waiter *chosen = first_waiter(lock);
+    if (lt_now() - chosen->since >= HANDOFF_NS) {
+        remove_waiter(lock, chosen);
+        own(lock, chosen->ident);
+        chosen->progress = HANDED;
+        end_edit(lock, 0, 0);
+    } else {
+        chosen->progress = WOKEN;
+        end_edit(lock, LT_WAKING, LT_LOCKED);
+    }
+    lt_unpark(&chosen->parker);
+}
+
+bool lt__lock_release_slowly(lt_lock *lock)
+{
+    unsigned spins = 0;
+    uint32_t state = lt_load(&lock->state);
+    for (;;) {
+        if (!(state & LT_LOCKED))
+            return false;
+        if ((state & (LT_QUEUED | LT_WAKING)) != LT_QUEUED) {
+            /* Nobody waits, or one who was woken is on its way. */
+            if (lt_cas_release(&lock->state, &state, state & ~(uint32_t)LT_LOCKED))
+                return true;
+        } else if (state & LT_EDITING) {
+            state = await_edit(lock, &spins);
+        } else if (lt_cas_acquire(&lock->state, &state, state | LT_EDITING)) {
+            release_to_first(lock);
+            return true;
+        }
+    }
+}
+
+bool lt_lock_undo(lt_lock *lock)
+{
+    uintptr_t fresh = lt_thread_ident() | LT_FRESH;
+    return lt_lock_locked(lock) && lt_load_uptr(&lock->owner) == fresh && lt_lock_release(lock);
+}
+
+void lt_lock_reinit(lt_lock *lock)
+{
+    lt_store(&lock->state, 0);
+    lt_store_uptr(&lock->owner, 0);
+    lock->newest = NULL;
+}

@@ -1,0 +1,91 @@
+/* The atomic operations that the portable code uses, on two types.
+ *
+ * `lt_load` and `lt_store` are relaxed unless they say otherwise.  The compare-and-swaps
+ * may fail for no reason, and store what they found in *expected.
+ *
+ * This is the one place that asks which compiler it is. */
+#ifndef LT_ATOMIC_H
+#define LT_ATOMIC_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#if defined(_MSC_VER) && !defined(__clang__)
+#include "platform/atomic_msvc.h"
+#else
+
+#ifdef __cplusplus
+#include <atomic>
+typedef std::atomic<uint32_t> lt_atomic_u32;
+typedef std::atomic<uintptr_t> lt_atomic_uptr;
+#define LT__ORDER(order) std::memory_order_##order
+using std::atomic_compare_exchange_strong_explicit;
+using std::atomic_compare_exchange_weak_explicit;
+using std::atomic_exchange_explicit;
+using std::atomic_fetch_add_explicit;
+using std::atomic_load_explicit;
+using std::atomic_store_explicit;
+#else
+#include <stdatomic.h>
+typedef _Atomic(uint32_t) lt_atomic_u32;
+typedef _Atomic(uintptr_t) lt_atomic_uptr;
+#define LT__ORDER(order) memory_order_##order
+#endif
+
+static inline uint32_t lt_load(lt_atomic_u32 *word)
+{
+    return atomic_load_explicit(word, LT__ORDER(relaxed));
+}
+
+static inline uint32_t lt_load_acquire(lt_atomic_u32 *word)
+{
+    return atomic_load_explicit(word, LT__ORDER(acquire));
+}
+
+static inline void lt_store(lt_atomic_u32 *word, uint32_t value)
+{
+    atomic_store_explicit(word, value, LT__ORDER(relaxed));
+}
+
+/* Acquires and releases. */
+static inline uint32_t lt_exchange(lt_atomic_u32 *word, uint32_t value)
+{
+    return atomic_exchange_explicit(word, value, LT__ORDER(acq_rel));
+}
+
+static inline bool lt_cas_acquire(lt_atomic_u32 *word, uint32_t *expected, uint32_t value)
+{
+    return atomic_compare_exchange_weak_explicit(word, expected, value, LT__ORDER(acquire),
+                                                 LT__ORDER(relaxed));
+}
+
+/* This one does not fail for no reason. */
+static inline bool lt_cas_release(lt_atomic_u32 *word, uint32_t *expected, uint32_t value)
+{
+    return atomic_compare_exchange_strong_explicit(word, expected, value, LT__ORDER(release),
+                                                   LT__ORDER(relaxed));
+}
+
+static inline uint32_t lt_fetch_add(lt_atomic_u32 *word, uint32_t value)
+{
+    return atomic_fetch_add_explicit(word, value, LT__ORDER(acq_rel));
+}
+
+static inline uintptr_t lt_load_uptr(lt_atomic_uptr *word)
+{
+    return atomic_load_explicit(word, LT__ORDER(relaxed));
+}
+
+static inline void lt_store_uptr(lt_atomic_uptr *word, uintptr_t value)
+{
+    atomic_store_explicit(word, value, LT__ORDER(relaxed));
+}
+
+static inline bool lt_cas_uptr(lt_atomic_uptr *word, uintptr_t *expected, uintptr_t value)
+{
+    return atomic_compare_exchange_strong_explicit(word, expected, value, LT__ORDER(relaxed),
+                                                   LT__ORDER(relaxed));
+}
+
+#endif
+#endif

@@ -1,0 +1,126 @@
+/* Threads, clock and signals on POSIX systems. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "../lt_thread.h"
+#include "posix_poll.h"
+
+#ifdef __linux__
+#include <sys/syscall.h>
+#endif
+
+int64_t lt_now(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+uintptr_t lt_thread_ident(void)
+{
+    return (uintptr_t)pthread_self();
+}
+
+uint64_t lt_thread_native_id(void)
+{
+#if defined(__linux__)
+    return (uint64_t)syscall(SYS_gettid);
+#elif defined(__APPLE__)
+    uint64_t id = 0;
+    pthread_threadid_np(NULL, &id);
+    return id;
+#else
+#error "no native thread id known for this platform: add it here"
+#endif
+}
+
+void lt_thread_yield(void)
+{
+    sched_yield();
+}
+
+/* ---- Starting ---------------------------------------------------------------- */
+
+static void *run(void *start)
+{
+    lt__thread_main(start);
+    return NULL;
+}
+
+int lt__thread_create(lt__start *start, size_t stack_size, uintptr_t *ident)
+{
+    pthread_t thread;
+    pthread_attr_t attributes;
+    int error = pthread_attr_init(&attributes);
+    if (error != 0)
+        return error;
+    if (stack_size != 0)
+        error = pthread_attr_setstacksize(&attributes, stack_size);
+    if (error == 0)
+        error = pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    if (error == 0)
+        error = pthread_create(&thread, &attributes, run, start);
+    pthread_attr_destroy(&attributes);
+    if (error == 0)
+        *ident = (uintptr_t)thread;
+    return error;
+}
+
+bool lt_stack_size_valid(size_t stack_size)
+{
+    pthread_attr_t attributes;
+    if (pthread_attr_init(&attributes) != 0)
+        return false;
+    bool valid = pthread_attr_setstacksize(&attributes, stack_size) == 0;
+    pthread_attr_destroy(&attributes);
+    return valid;
+}
+
+/* ---- Signals ------------------------------------------------------------------ */
+
+int lt_thread_signal(uintptr_t ident, int signum)
+{
+    return pthread_kill((pthread_t)ident, signum);
+}
+
+/* Of the one thread that handles signals. */
+static sigset_t before_hold;
+static unsigned holds;
+
+void lt_signals_hold(void)
+{
+    if (holds++ > 0)
+        return;
+    sigset_t all;
+    sigfillset(&all);
+    /* What the thread itself may cause must still reach it. */
+    sigdelset(&all, SIGSEGV);
+    sigdelset(&all, SIGBUS);
+    sigdelset(&all, SIGFPE);
+    sigdelset(&all, SIGILL);
+    sigdelset(&all, SIGTRAP);
+    sigdelset(&all, SIGABRT);
+    pthread_sigmask(SIG_BLOCK, &all, &before_hold);
+}
+
+void lt_signals_release(void)
+{
+    if (holds > 0 && --holds == 0)
+        pthread_sigmask(SIG_SETMASK, &before_hold, NULL);
+}
+
+const void *lt__signals_before_hold(void)
+{
+    return holds > 0 ? &before_hold : NULL;
+}
+
+void lt_platform_after_fork(void)
+{
+    lt__poll_after_fork();
+}

@@ -1,0 +1,162 @@
+"""Starting threads, and how they end.
+
+Guarantees
+- A thread's function and arguments are freed before the thread is no longer counted, and
+  its thread-locals with the thread.
+- While the interpreter ends, no thread is between its creation and its arrival in the
+  interpreter: at exit they are waited for.  After that the main thread waits for each
+  thread that it starts, and other threads can't start any.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sys
+from itertools import count
+from operator import index
+from typing import Any, Callable, NoReturn
+
+from ._errors import raise_at_shutdown, raise_cannot_start
+from ._idents import get_ident, main_thread
+from ._lib import ffi, lib
+from ._unraisable import report_in_thread
+
+_STACK_MIN = 32768
+
+_start = lib.lt_ffi_thread_start
+_IDENT = ffi.typeof("uintptr_t[1]")
+
+_next_key = count(1).__next__
+_todo: dict[int, tuple[Callable[..., object], tuple[Any, ...], dict[str, Any]]] = {}
+
+
+class _Settings:
+    stack_size = 0
+    closing = False
+
+
+@ffi.def_extern()
+def lt_ffi_run_thread(key: int) -> None:
+    """Run what was started under this key; the shim calls it in the new thread."""
+    function, args, kwargs = _todo.pop(key)
+    try:
+        function(*args, **kwargs)
+    except SystemExit:
+        pass
+    except BaseException as error:
+        report_in_thread(function, error)
+
+
+def start_new_thread(*arguments: Any) -> int:
+    """Start a thread and return its identifier.
+
+    Args:
+        *arguments: `function, args[, kwargs]`: the thread calls
+            `function(*args, **kwargs)`.  `args` must be a tuple, `kwargs` a dict.
+
+    Returns:
+        What `get_ident()` returns in the new thread.
+
+    Raises:
+        TypeError: for arguments of other types or another number of them.
+        RuntimeError: if the thread can't be started.
+
+    The thread ends when the function returns, silently also if it raises `SystemExit`;
+    any other exception is given to `sys.unraisablehook`.
+
+    Source: `_thread.start_new_thread` of the library reference.
+    """
+    given = len(arguments)
+    if given < 2:
+        raise TypeError(f"start_new_thread expected at least 2 arguments, got {given}")
+    if given > 3:
+        raise TypeError(f"start_new_thread expected at most 3 arguments, got {given}")
+    function, args = arguments[:2]
+    if not callable(function):
+        raise TypeError("first arg must be callable")
+    if not isinstance(args, tuple):
+        raise TypeError("2nd arg must be a tuple")
+    kwargs = arguments[2] if given == 3 else {}
+    if not isinstance(kwargs, dict):
+        raise TypeError("optional 3rd arg must be a dictionary")
+    sys.audit("_thread.start_new_thread", function, args, kwargs if given == 3 else None)
+    return _start_thread(function, args, kwargs)
+
+
+start_new = start_new_thread
+
+
+def _start_thread(
+    function: Callable[..., object], args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> int:
+    if _Settings.closing and get_ident() != main_thread.ident:
+        raise_at_shutdown()
+    key = _next_key()
+    ident = ffi.new(_IDENT)
+    _todo[key] = function, args, kwargs
+    errno = _start(key, _Settings.stack_size, ident)
+    if errno:
+        del _todo[key]
+        raise_cannot_start(errno)
+    if _Settings.closing:
+        lib.lt_ffi_await_arrivals()
+    return int(ident[0])
+
+
+def _count() -> int:
+    """Return how many threads started by this module have not ended."""
+    return lib.lt_census_count()
+
+
+def exit() -> NoReturn:
+    """End the calling thread, by raising `SystemExit`.
+
+    Source: `_thread.exit` of the library reference.
+    """
+    raise SystemExit
+
+
+exit_thread = exit
+
+
+def stack_size(size: int = 0, /) -> int:
+    """Set the stack size of threads that are started from now on.
+
+    Args:
+        size: in bytes; 0, also when left out, for the platform's default; otherwise at
+            least 32,768 and what the platform asks for.
+
+    Returns:
+        The size that was set before.
+
+    Raises:
+        ValueError: if the size is negative or not one that the platform takes; the
+            setting stays as it was.
+
+    Source: `_thread.stack_size` of the library reference.
+    """
+    new = index(size)
+    if not -sys.maxsize - 1 <= new <= sys.maxsize:
+        raise OverflowError("Python int too large to convert to C ssize_t")
+    if new < 0:
+        raise ValueError("size must be 0 or a positive value")
+    if new > 0 and (new < _STACK_MIN or not lib.lt_stack_size_valid(new)):
+        raise ValueError(f"size not valid: {new} bytes")
+    old, _Settings.stack_size = _Settings.stack_size, new
+    return old
+
+
+def _close() -> None:
+    _Settings.closing = True
+    lib.lt_ffi_await_arrivals()
+
+
+def _after_fork() -> None:
+    lib.lt_ffi_after_fork()
+    _todo.clear()
+
+
+atexit.register(_close)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

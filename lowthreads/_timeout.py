@@ -1,0 +1,52 @@
+"""The `blocking` and `timeout` arguments, checked in CPython's order and words."""
+
+from __future__ import annotations
+
+from math import ceil
+from operator import index
+
+TIMEOUT_MAX = 9223372036.0
+"""The largest `timeout` for `lock.acquire`, in seconds: 292 years, on every platform."""
+
+UNBOUNDED = -1_000_000_000
+"""What `timeout=-1` is in nanoseconds: no limit."""
+
+_SECOND = 1_000_000_000
+_MAX = int(TIMEOUT_MAX) * _SECOND
+_INT64 = 1 << 63
+
+
+def _nanoseconds(timeout: float) -> int:
+    if isinstance(timeout, float):
+        if timeout != timeout:
+            raise ValueError("Invalid value NaN (not a number)")
+        scaled = timeout * 1e9
+        # Up, never down: a wait doesn't end early.
+        nanoseconds = ceil(scaled) if abs(scaled) < _INT64 else _INT64
+    else:
+        nanoseconds = index(timeout) * _SECOND
+    if not -_INT64 <= nanoseconds < _INT64:
+        raise OverflowError("timestamp too large to convert to C PyTime_t")
+    return nanoseconds
+
+
+def check_timeout(blocking: object, timeout: float) -> int:
+    """Return how long to wait, in nanoseconds: `UNBOUNDED`, or 0 for not at all.
+
+    Args:
+        blocking: any truth value.
+        timeout: seconds, or -1 for no limit.
+
+    Raises:
+        TypeError, ValueError, OverflowError: as `_thread.lock.acquire` does.
+    """
+    waits = bool(blocking)
+    nanoseconds = _nanoseconds(timeout)
+    if nanoseconds != UNBOUNDED:
+        if not waits:
+            raise ValueError("can't specify a timeout for a non-blocking call")
+        if nanoseconds < 0:
+            raise ValueError("timeout value must be a non-negative number")
+        if nanoseconds > _MAX:
+            raise OverflowError("timeout value is too large")
+    return nanoseconds if waits else 0

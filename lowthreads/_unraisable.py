@@ -1,0 +1,31 @@
+"""Exceptions that no one can catch, given to `sys.unraisablehook` as CPython does."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, Callable
+
+# The type of the hook's argument, which no module has a name for.
+_HookArgs: Any = next(cls for cls in tuple.__subclasses__() if cls.__name__ == "UnraisableHookArgs")
+
+
+def _hook_args(message: str, error: BaseException, obj: object) -> Any:
+    values = (type(error), error, error.__traceback__, message, obj)
+    if hasattr(_HookArgs, "extra_line"):  # PyPy
+        return _HookArgs(values, {"extra_line": ""})
+    return _HookArgs(values)
+
+
+def report_in_thread(function: Callable[..., object], error: BaseException) -> None:
+    """Report what a thread's function let out; called by the one who called it."""
+    if error.__traceback__ is not None:
+        error.__traceback__ = error.__traceback__.tb_next  # from the function on
+    try:
+        name = repr(function)
+    except BaseException:
+        name = object.__repr__(function)
+    hook = sys.unraisablehook
+    try:
+        hook(_hook_args(f"Exception ignored in thread started by {name}", error, None))
+    except BaseException as second:
+        sys.__unraisablehook__(_hook_args("Exception ignored in sys.unraisablehook", second, hook))
