@@ -39,7 +39,7 @@ def make_ffi(module: str = MODULE) -> FFI:
     # Left alone, cffi takes the limited API wherever there is one.
     api = {"py_limited_api": False} if os.environ.get("LOWTHREADS_LIMITED_API") == "0" else {}
     posix = parker != "win32"
-    compile_args = ["-std=c11", "-pthread"] if posix else []
+    compile_args = ["-std=c11", "-pthread", "-fvisibility=hidden"] if posix else []
     if os.environ.get("LOWTHREADS_WERROR") == "1":
         compile_args += ["-Wall", "-Wextra", "-Werror"] if posix else ["/W4", "/WX"]
     ffi = FFI()
@@ -49,7 +49,7 @@ def make_ffi(module: str = MODULE) -> FFI:
         '#include "ffi/glue.h"',
         sources=sources(parker),
         include_dirs=["csrc"],
-        define_macros=[("LT_PARKER", f'"{parker}"')],
+        define_macros=[("LT_MODULE", f'"{module}"'), ("LT_PARKER", f'"{parker}"')],
         extra_compile_args=compile_args,
         extra_link_args=["-pthread"] if posix else [],
         **api,

@@ -17,7 +17,7 @@ def raise_release_unlocked() -> NoReturn:
 
 
 def raise_cannot_start(errno: int) -> NoReturn:
-    """For `lt_ffi_thread_start`, when it returns an errno."""
+    """For `lt_ffi_thread_start`, when it returns a negative errno."""
     raise RuntimeError("can't start new thread")
 
 

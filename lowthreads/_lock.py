@@ -6,17 +6,19 @@ Guarantees
   signal handler raises after the shim took the lock and before `acquire` could return,
   the lock is given back (`lt_lock_undo`).
 
-The methods that a program calls most are one expression over a C call.  They are written
-out each, and bind the C functions to globals, for each step more shows in their time.
+`LockMethods` is what a lock does.  On CPython, `csrc/ffi/lock_object_cpython.h` does what
+succeeds at once, and calls it for the rest; on PyPy it is all there is.
 """
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+import platform
+from typing import TYPE_CHECKING, Any, NoReturn
 
+from . import _lib
 from ._errors import raise_release_unlocked
 from ._lib import LockHandle, ffi, lib
-from ._timeout import TIMEOUT_MAX, check_timeout
+from ._timeout import TIMEOUT_MAX, UNBOUNDED, check_timeout
 from ._wait import wait
 
 __all__ = ["TIMEOUT_MAX", "LockType", "allocate", "allocate_lock", "error", "lock"]
@@ -24,33 +26,23 @@ __all__ = ["TIMEOUT_MAX", "LockType", "allocate", "allocate_lock", "error", "loc
 error = RuntimeError
 """Raised on thread-specific errors."""
 
-_new = ffi.new
-_LOCK = ffi.typeof("lt_lock[1]")
 _try = lib.lt_lock_try
 _release = lib.lt_lock_release
 _undo = lib.lt_lock_undo
 _locked = lib.lt_lock_locked
-_reinit = lib.lt_lock_reinit
 
 _DEFAULT = -1  # of timeout; compared by identity, to keep the usual call free of checks
 
 
-class lock:
-    """A lock, unlocked at first; any thread may release it.
+class LockMethods:
+    """The methods of a lock, on the `lt_lock` that `_handle` points to."""
 
-    Source: "lock objects" of the `_thread` page of the library reference.
-    """
+    __slots__ = ()
 
-    __slots__ = ("__weakref__", "_handle")
-    __module__ = __package__
+    if TYPE_CHECKING:
 
-    _handle: LockHandle
-
-    def __new__(cls) -> lock:
-        """Return a new lock, unlocked."""
-        self = object.__new__(cls)
-        self._handle = _new(_LOCK)
-        return self
+        @property
+        def _handle(self) -> LockHandle: ...
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
         """Take the lock, waiting until it is free if need be.
@@ -71,11 +63,12 @@ class lock:
 
         Source: `lock.acquire` of the library reference.
         """
-        handle = self._handle
+        nanoseconds = UNBOUNDED
         if timeout is not _DEFAULT or blocking is not True:
-            return _acquire_within(handle, check_timeout(blocking, timeout))
+            nanoseconds = check_timeout(blocking, timeout)
+        handle = self._handle
         try:
-            return _try(handle) or wait(handle)
+            return _try(handle) or (nanoseconds != 0 and wait(handle, nanoseconds))
         except BaseException:
             _undo(handle)
             raise
@@ -98,45 +91,72 @@ class lock:
         """
         return _locked(self._handle)
 
-    def __enter__(self) -> bool:
-        handle = self._handle
-        try:
-            return _try(handle) or wait(handle)
-        except BaseException:
-            _undo(handle)
-            raise
 
-    def __exit__(self, exc_type: object, exc_value: object, traceback: object) -> None:
-        if not _release(self._handle):
-            raise_release_unlocked()
+for _method in (LockMethods.acquire, LockMethods.release, LockMethods.locked):
+    _method.__qualname__ = f"lock.{_method.__name__}"  # as error messages name them
 
-    acquire_lock = acquire
-    release_lock = release
-    locked_lock = locked
+if platform.python_implementation() == "CPython":
+    _LockMemory = _lib.lock_memory(LockMethods)
+    _cast = ffi.cast
+    _POINTER = ffi.typeof("lt_lock *")
+
+    class _Base(_LockMemory):
+        __slots__ = ()
+
+        _acquire = LockMethods.acquire
+        _release = LockMethods.release
+
+        @property
+        def _handle(self) -> LockHandle:
+            return _cast(_POINTER, self._address)
+
+else:
+    _new = ffi.new
+    _MEMORY = ffi.typeof("lt_lock[1]")
+
+    class _Base(LockMethods):
+        __slots__ = ("__weakref__", "_handle")
+
+        def __new__(cls) -> _Base:
+            self = object.__new__(cls)
+            self._handle = _new(_MEMORY)
+            return self
+
+        def __enter__(self) -> bool:
+            return self.acquire()
+
+        def __exit__(self, exc_type: object, exc_value: object, traceback: object) -> None:
+            self.release()
+
+        acquire_lock = LockMethods.acquire
+        release_lock = LockMethods.release
+        locked_lock = LockMethods.locked
+
+
+class lock(_Base):
+    """A lock, unlocked at first; any thread may release it.
+
+    Source: "lock objects" of the `_thread` page of the library reference.
+    """
+
+    __slots__ = ()
+    __module__ = __package__
 
     def _at_fork_reinit(self) -> None:
         """Make the lock as new, in the child after a fork."""
-        _reinit(self._handle)
+        lib.lt_lock_reinit(self._handle)
 
     def __repr__(self) -> str:
-        state = "locked" if _locked(self._handle) else "unlocked"
+        state = "locked" if self.locked() else "unlocked"
         cls = type(self)
         return f"<{state} {cls.__module__}.{cls.__qualname__} object at {id(self):#x}>"
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         cls = type(self)
-        raise TypeError(f"cannot pickle {cls.__module__ + '.' + cls.__qualname__!r} object")
+        raise TypeError(f"cannot pickle '{cls.__module__}.{cls.__qualname__}' object")
 
     def __init_subclass__(cls, **kwargs: Any) -> NoReturn:
         raise TypeError(f"type '{__package__}.lock' is not an acceptable base type")
-
-
-def _acquire_within(handle: LockHandle, nanoseconds: int) -> bool:
-    try:
-        return _try(handle) or (nanoseconds != 0 and wait(handle, nanoseconds))
-    except BaseException:
-        _undo(handle)
-        raise
 
 
 LockType = lock

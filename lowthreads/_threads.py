@@ -25,15 +25,12 @@ from ._unraisable import report_in_thread
 _STACK_MIN = 32768
 
 _start = lib.lt_ffi_thread_start
-_IDENT = ffi.typeof("uintptr_t[1]")
+_audit = sys.audit
 
 _next_key = count(1).__next__
-_todo: dict[int, tuple[Callable[..., object], tuple[Any, ...], dict[str, Any]]] = {}
-
-
-class _Settings:
-    stack_size = 0
-    closing = False
+_todo: dict[int, tuple[Callable[..., object], tuple[Any, ...], dict[str, Any] | None]] = {}
+_stack_size = 0
+_closing = False
 
 
 @ffi.def_extern()
@@ -41,7 +38,10 @@ def lt_ffi_run_thread(key: int) -> None:
     """Run what was started under this key; the shim calls it in the new thread."""
     function, args, kwargs = _todo.pop(key)
     try:
-        function(*args, **kwargs)
+        if kwargs is None:
+            function(*args)
+        else:
+            function(*args, **kwargs)
     except SystemExit:
         pass
     except BaseException as error:
@@ -77,31 +77,26 @@ def start_new_thread(*arguments: Any) -> int:
         raise TypeError("first arg must be callable")
     if not isinstance(args, tuple):
         raise TypeError("2nd arg must be a tuple")
-    kwargs = arguments[2] if given == 3 else {}
-    if not isinstance(kwargs, dict):
-        raise TypeError("optional 3rd arg must be a dictionary")
-    sys.audit("_thread.start_new_thread", function, args, kwargs if given == 3 else None)
-    return _start_thread(function, args, kwargs)
+    kwargs = None  # most have none, and each object costs
+    if given == 3:
+        kwargs = arguments[2]
+        if not isinstance(kwargs, dict):
+            raise TypeError("optional 3rd arg must be a dictionary")
+    _audit("_thread.start_new_thread", function, args, kwargs)
+    if _closing and get_ident() != main_thread.ident:
+        raise_at_shutdown()
+    key = _next_key()
+    _todo[key] = function, args, kwargs
+    ident = _start(key, _stack_size)
+    if ident < 0:
+        del _todo[key]
+        raise_cannot_start(-ident)
+    if _closing:
+        lib.lt_ffi_await_arrivals()
+    return ident
 
 
 start_new = start_new_thread
-
-
-def _start_thread(
-    function: Callable[..., object], args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> int:
-    if _Settings.closing and get_ident() != main_thread.ident:
-        raise_at_shutdown()
-    key = _next_key()
-    ident = ffi.new(_IDENT)
-    _todo[key] = function, args, kwargs
-    errno = _start(key, _Settings.stack_size, ident)
-    if errno:
-        del _todo[key]
-        raise_cannot_start(errno)
-    if _Settings.closing:
-        lib.lt_ffi_await_arrivals()
-    return int(ident[0])
 
 
 def _count() -> int:
@@ -143,12 +138,14 @@ def stack_size(size: int = 0, /) -> int:
         raise ValueError("size must be 0 or a positive value")
     if new > 0 and (new < _STACK_MIN or not lib.lt_stack_size_valid(new)):
         raise ValueError(f"size not valid: {new} bytes")
-    old, _Settings.stack_size = _Settings.stack_size, new
+    global _stack_size
+    old, _stack_size = _stack_size, new
     return old
 
 
 def _close() -> None:
-    _Settings.closing = True
+    global _closing
+    _closing = True
     lib.lt_ffi_await_arrivals()
 
 

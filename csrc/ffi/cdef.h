@@ -22,6 +22,10 @@ void lt_lock_reinit(lt_lock *);                  /* never blocks */
 int lt_ffi_lock_wait(lt_lock *, int64_t deadline, int64_t since, int patience);
                                                  /* blocks: detaches */
 
+bool lt_ffi_add_lock_type(const char *acquire_doc, const char *release_doc,
+                          const char *locked_doc);
+                                                 /* never blocks; CPython only */
+
 int64_t lt_now(void);                            /* never blocks */
 uintptr_t lt_thread_ident(void);                 /* never blocks */
 uint64_t lt_thread_native_id(void);              /* never blocks */
@@ -31,7 +35,7 @@ int lt_thread_signal(uintptr_t ident, int signum);
 void lt_signals_hold(void);                      /* never blocks */
 void lt_signals_release(void);                   /* never blocks */
 
-int lt_ffi_thread_start(uintptr_t key, size_t stack_size, uintptr_t *ident);
+int64_t lt_ffi_thread_start(uintptr_t key, size_t stack_size);
                                                  /* never blocks */
 uint32_t lt_census_count(void);                  /* never blocks */
 void lt_ffi_await_arrivals(void);                /* blocks: detaches */

@@ -7,8 +7,10 @@
 
 #ifdef PYPY_VERSION
 #include "ffi/attach_pypy.h"
+#include "ffi/lock_object_pypy.h"
 #else
 #include "ffi/attach_cpython.h"
+#include "ffi/lock_object_cpython.h"
 #endif
 
 /* lt_lock_wait, detached.  An LT_PATIENT wait ends the caller's lt_signals_hold. */
@@ -35,9 +37,13 @@ static void lt_ffi_thread_body(void *key, uint32_t generation)
     lt_leave(state);
 }
 
-static int lt_ffi_thread_start(uintptr_t key, size_t stack_size, uintptr_t *ident)
+/* Returns the new thread's ident, or an errno, negative: one result costs Python less than
+ * two. */
+static int64_t lt_ffi_thread_start(uintptr_t key, size_t stack_size)
 {
-    return lt_thread_start(lt_ffi_thread_body, (void *)key, stack_size, ident);
+    uintptr_t ident = 0;
+    int error = lt_thread_start(lt_ffi_thread_body, (void *)key, stack_size, &ident);
+    return error == 0 ? (int64_t)ident : -(int64_t)error;
 }
 
 static void lt_ffi_await_arrivals(void)
