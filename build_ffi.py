@@ -9,6 +9,7 @@ Build options, from the environment:
 """
 
 import os
+import platform
 import sys
 from pathlib import Path
 
@@ -18,10 +19,10 @@ MODULE = "lowthreads._native"
 CSRC = Path(__file__).resolve().parent / "csrc"
 
 
-def default_parker(platform: str = sys.platform) -> str:
-    if platform == "win32":
+def default_parker(system: str = sys.platform) -> str:
+    if system == "win32":
         return "win32"
-    return "futex" if platform.startswith("linux") else "pthread"
+    return "futex" if system.startswith("linux") else "pthread"
 
 
 def sources(parker: str) -> "list[str]":
@@ -43,12 +44,15 @@ def make_ffi(module: str = MODULE) -> FFI:
     if os.environ.get("LOWTHREADS_WERROR") == "1":
         compile_args += ["-Wall", "-Wextra", "-Werror"] if posix else ["/W4", "/WX"]
     ffi = FFI()
-    ffi.cdef((CSRC / "ffi" / "cdef.h").read_text())
+    interpreter = platform.python_implementation().lower()
+    for cdef in ("cdef.h", f"{interpreter}/cdef.h"):
+        ffi.cdef((CSRC / "ffi" / cdef).read_text())
     ffi.set_source(
         module,
         '#include "ffi/glue.h"',
         sources=sources(parker),
-        include_dirs=["csrc"],
+        depends=[str(header.relative_to(CSRC.parent)) for header in CSRC.rglob("*.h")],
+        include_dirs=["csrc", f"csrc/ffi/{interpreter}"],
         define_macros=[("LT_MODULE", f'"{module}"'), ("LT_PARKER", f'"{parker}"')],
         extra_compile_args=compile_args,
         extra_link_args=["-pthread"] if posix else [],

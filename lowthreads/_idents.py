@@ -31,30 +31,28 @@ def get_native_id() -> int:
     return _native_id()
 
 
-class MainThread:
-    """The thread that runs signal handlers; after a fork, the one that forked."""
+def _find_main_thread() -> int:
+    import _thread
 
-    def __init__(self) -> None:
-        self.ident = self._find()
-
-    @staticmethod
-    def _find() -> int:
-        import _thread
-
-        ask = getattr(_thread, "_get_main_thread_ident", None)
-        if ask is not None:
-            return int(ask())
-        threading = sys.modules.get("threading")
-        if threading is not None:
-            return int(threading.main_thread().ident)
-        # Nobody has started a thread by the usual means: this is the main one.
-        return _ident()
-
-    def after_fork(self) -> None:
-        """Make the calling thread the main one, in the child."""
-        self.ident = _ident()
+    ask = getattr(_thread, "_get_main_thread_ident", None)
+    if ask is not None:
+        return int(ask())
+    threading = sys.modules.get("threading")
+    if threading is not None:
+        return int(threading.main_thread().ident)
+    # Nobody has started a thread by the usual means: this is the main one.
+    return _ident()
 
 
-main_thread = MainThread()
+def main_thread() -> int:
+    """Return the ident of the thread that runs signal handlers."""
+    return lib.lt_ffi_main_thread()
+
+
+def _after_fork() -> None:
+    lib.lt_ffi_set_main_thread(_ident())  # who forked, in the child
+
+
+lib.lt_ffi_set_main_thread(_find_main_thread())
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=main_thread.after_fork)
+    os.register_at_fork(after_in_child=_after_fork)

@@ -12,7 +12,7 @@ _INT_MAX = (1 << 31) - 1
 
 
 def _send(signum: int) -> None:
-    lib.lt_thread_signal(main_thread.ident, signum)
+    lib.lt_thread_signal(main_thread(), signum)
 
 
 def interrupt_main(signum: int = signal.SIGINT, /) -> None:

@@ -17,7 +17,6 @@ class Lib(Protocol):
     LT_TIMED_OUT: int
     LT_ACQUIRED: int
     LT_INTERRUPTED: int
-    LT_PLAIN: int
     LT_BRIEF: int
     LT_PATIENT: int
 
@@ -30,12 +29,14 @@ class Lib(Protocol):
     def lt_ffi_lock_wait(
         self, lock: LockHandle, deadline: int, since: int, patience: int, /
     ) -> int: ...
-    def lt_ffi_add_lock_type(self, acquire_doc: Any, release_doc: Any, locked_doc: Any, /) -> bool: ...
+    def lt_ffi_add_natives(self, acquire_doc: Any, release_doc: Any, locked_doc: Any, /) -> bool: ...
     def lt_now(self) -> int: ...
     def lt_thread_ident(self) -> int: ...
     def lt_thread_native_id(self) -> int: ...
     def lt_stack_size_valid(self, stack_size: int, /) -> bool: ...
     def lt_thread_signal(self, ident: int, signum: int, /) -> int: ...
+    def lt_ffi_set_main_thread(self, ident: int, /) -> None: ...
+    def lt_ffi_main_thread(self) -> int: ...
     def lt_signals_hold(self) -> None: ...
     def lt_signals_release(self) -> None: ...
     def lt_ffi_thread_start(self, key: int, stack_size: int, /) -> int: ...
@@ -59,18 +60,20 @@ class FFI(Protocol):
 lib: Lib = _native.lib
 ffi: FFI = _native.ffi
 
+native: Any = _native
+"""What the extension holds besides: see `csrc/ffi/cpython/natives.h`."""
+
 _docs: list[Any] = []  # the extension's types point into these
 
 
-def lock_memory(methods: type) -> Any:
-    """Return CPython's type of lock objects' memory, documented as `methods` are."""
+def add_natives(lock_methods: type) -> None:
+    """On CPython, put `LockMemory`, documented like `lock_methods`, and `start_thread` there."""
     for name, signature in [
         ("acquire", "$self, /, blocking=True, timeout=-1"),
         ("release", "$self, /"),
         ("locked", "$self, /"),
     ]:
-        doc = inspect.cleandoc(getattr(methods, name).__doc__ or "")
+        doc = inspect.cleandoc(getattr(lock_methods, name).__doc__ or "")
         _docs.append(ffi.new("char[]", f"{name}({signature})\n--\n\n{doc}".encode()))
-    if not lib.lt_ffi_add_lock_type(*_docs):
+    if not lib.lt_ffi_add_natives(*_docs):
         raise ImportError("the extension could not make its types")
-    return _native.LockMemory

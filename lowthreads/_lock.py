@@ -6,7 +6,7 @@ Guarantees
   signal handler raises after the shim took the lock and before `acquire` could return,
   the lock is given back (`lt_lock_undo`).
 
-`LockMethods` is what a lock does.  On CPython, `csrc/ffi/lock_object_cpython.h` does what
+`LockMethods` is what a lock does.  On CPython, `csrc/ffi/cpython/lock_object.h` does what
 succeeds at once, and calls it for the rest; on PyPy it is all there is.
 """
 
@@ -15,9 +15,8 @@ from __future__ import annotations
 import platform
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from . import _lib
 from ._errors import raise_release_unlocked
-from ._lib import LockHandle, ffi, lib
+from ._lib import LockHandle, add_natives, ffi, lib, native
 from ._timeout import TIMEOUT_MAX, UNBOUNDED, check_timeout
 from ._wait import wait
 
@@ -96,11 +95,11 @@ for _method in (LockMethods.acquire, LockMethods.release, LockMethods.locked):
     _method.__qualname__ = f"lock.{_method.__name__}"  # as error messages name them
 
 if platform.python_implementation() == "CPython":
-    _LockMemory = _lib.lock_memory(LockMethods)
+    add_natives(LockMethods)
     _cast = ffi.cast
     _POINTER = ffi.typeof("lt_lock *")
 
-    class _Base(_LockMemory):
+    class _Base(native.LockMemory):
         __slots__ = ()
 
         _acquire = LockMethods.acquire

@@ -13,39 +13,20 @@ from __future__ import annotations
 import atexit
 import os
 import sys
-from itertools import count
 from operator import index
-from typing import Any, Callable, NoReturn
+from typing import Any, NoReturn
 
 from ._errors import raise_at_shutdown, raise_cannot_start
 from ._idents import get_ident, main_thread
-from ._lib import ffi, lib
-from ._unraisable import report_in_thread
+from ._lib import lib
+from ._start import start_thread
 
 _STACK_MIN = 32768
 
-_start = lib.lt_ffi_thread_start
 _audit = sys.audit
 
-_next_key = count(1).__next__
-_todo: dict[int, tuple[Callable[..., object], tuple[Any, ...], dict[str, Any] | None]] = {}
 _stack_size = 0
 _closing = False
-
-
-@ffi.def_extern()
-def lt_ffi_run_thread(key: int) -> None:
-    """Run what was started under this key; the shim calls it in the new thread."""
-    function, args, kwargs = _todo.pop(key)
-    try:
-        if kwargs is None:
-            function(*args)
-        else:
-            function(*args, **kwargs)
-    except SystemExit:
-        pass
-    except BaseException as error:
-        report_in_thread(function, error)
 
 
 def start_new_thread(*arguments: Any) -> int:
@@ -83,13 +64,10 @@ def start_new_thread(*arguments: Any) -> int:
         if not isinstance(kwargs, dict):
             raise TypeError("optional 3rd arg must be a dictionary")
     _audit("_thread.start_new_thread", function, args, kwargs)
-    if _closing and get_ident() != main_thread.ident:
+    if _closing and get_ident() != main_thread():
         raise_at_shutdown()
-    key = _next_key()
-    _todo[key] = function, args, kwargs
-    ident = _start(key, _stack_size)
+    ident = start_thread(function, args, kwargs, _stack_size)
     if ident < 0:
-        del _todo[key]
         raise_cannot_start(-ident)
     if _closing:
         lib.lt_ffi_await_arrivals()
@@ -151,7 +129,6 @@ def _close() -> None:
 
 def _after_fork() -> None:
     lib.lt_ffi_after_fork()
-    _todo.clear()
 
 
 atexit.register(_close)

@@ -17,9 +17,7 @@ def _hook_args(message: str, error: BaseException, obj: object) -> Any:
 
 
 def report_in_thread(function: Callable[..., object], error: BaseException) -> None:
-    """Report what a thread's function let out; called by the one who called it."""
-    if error.__traceback__ is not None:
-        error.__traceback__ = error.__traceback__.tb_next  # from the function on
+    """Report what a thread's function let out.  Raises nothing."""
     try:
         name = repr(function)
     except BaseException:

@@ -7,16 +7,14 @@ Guarantees
   `LT_BRIEF` wait may miss it, and is over within 5 ms; all later ones hold signals back,
   let the handlers of those that came before run, and only then sleep, with signals let in.
 
-Only the main thread runs handlers.  All other threads wait in one go.
+Only the main thread runs handlers.  The shim lets all other threads wait in one go.
 """
 
 from __future__ import annotations
 
-from ._idents import main_thread
 from ._lib import LockHandle, lib
 from ._timeout import UNBOUNDED
 
-_ident = lib.lt_thread_ident
 _now = lib.lt_now
 _lock_wait = lib.lt_ffi_lock_wait
 _hold = lib.lt_signals_hold
@@ -24,7 +22,6 @@ _let = lib.lt_signals_release
 
 _ACQUIRED = lib.LT_ACQUIRED
 _INTERRUPTED = lib.LT_INTERRUPTED
-_PLAIN = lib.LT_PLAIN
 _BRIEF = lib.LT_BRIEF
 _PATIENT = lib.LT_PATIENT
 
@@ -35,8 +32,6 @@ def wait(handle: LockHandle, nanoseconds: int = UNBOUNDED) -> bool:
     """Wait until the lock is taken or the time is over; return whether it was taken."""
     since = _now()
     deadline = _FOREVER if nanoseconds < 0 else min(since + nanoseconds, _FOREVER)
-    if _ident() != main_thread.ident:
-        return _lock_wait(handle, deadline, since, _PLAIN) == _ACQUIRED
     status = _lock_wait(handle, deadline, since, _BRIEF)
     while status == _INTERRUPTED:
         try:

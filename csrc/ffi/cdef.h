@@ -1,13 +1,13 @@
-/* What Python sees of the shim.  Read by cffi, not by a compiler.
+/* What Python sees of the shim, on every interpreter; cpython/cdef.h and pypy/cdef.h add
+ * to it.  Read by cffi, not by a compiler.
  *
  * Each declaration says whether it may block.  What does not block runs attached to the
- * interpreter (with the GIL); what may block detaches itself, see attach_*.h. */
+ * interpreter (with the GIL); what may block detaches itself, see attach.h. */
 
 #define LT_TIMED_OUT ...
 #define LT_ACQUIRED ...
 #define LT_INTERRUPTED ...
 
-#define LT_PLAIN ...
 #define LT_BRIEF ...
 #define LT_PATIENT ...
 
@@ -22,26 +22,20 @@ void lt_lock_reinit(lt_lock *);                  /* never blocks */
 int lt_ffi_lock_wait(lt_lock *, int64_t deadline, int64_t since, int patience);
                                                  /* blocks: detaches */
 
-bool lt_ffi_add_lock_type(const char *acquire_doc, const char *release_doc,
-                          const char *locked_doc);
-                                                 /* never blocks; CPython only */
-
 int64_t lt_now(void);                            /* never blocks */
 uintptr_t lt_thread_ident(void);                 /* never blocks */
 uint64_t lt_thread_native_id(void);              /* never blocks */
 bool lt_stack_size_valid(size_t);                /* never blocks */
 int lt_thread_signal(uintptr_t ident, int signum);
                                                  /* never blocks */
+void lt_ffi_set_main_thread(uintptr_t ident);     /* never blocks */
+uintptr_t lt_ffi_main_thread(void);              /* never blocks */
 void lt_signals_hold(void);                      /* never blocks */
 void lt_signals_release(void);                   /* never blocks */
 
-int64_t lt_ffi_thread_start(uintptr_t key, size_t stack_size);
-                                                 /* never blocks */
 uint32_t lt_census_count(void);                  /* never blocks */
 void lt_ffi_await_arrivals(void);                /* blocks: detaches */
 void lt_ffi_after_fork(void);                    /* never blocks */
+
 const char *lt_ffi_parker(void);                 /* never blocks */
 const char *lt_ffi_api(void);                    /* never blocks */
-
-/* Called in a new thread, attached, with the key that was given to lt_ffi_thread_start. */
-extern "Python" void lt_ffi_run_thread(uintptr_t key);

@@ -5,18 +5,28 @@
 
 #include "lowthreads.h"
 
-#ifdef PYPY_VERSION
-#include "ffi/attach_pypy.h"
-#include "ffi/lock_object_pypy.h"
-#else
-#include "ffi/attach_cpython.h"
-#include "ffi/lock_object_cpython.h"
-#endif
+#include "attach.h" /* of cpython/ or pypy/: the build chooses */
 
-/* lt_lock_wait, detached.  An LT_PATIENT wait ends the caller's lt_signals_hold. */
+/* The thread that runs signal handlers.  Python tells, on import and after a fork. */
+static lt_atomic_uptr lt_main_thread;
+
+static void lt_ffi_set_main_thread(uintptr_t ident)
+{
+    lt_store_uptr(&lt_main_thread, ident);
+}
+
+static uintptr_t lt_ffi_main_thread(void)
+{
+    return lt_load_uptr(&lt_main_thread);
+}
+
+/* lt_lock_wait, detached.  The thread that runs signal handlers waits as `patience` says,
+ * all others in one go.  An LT_PATIENT wait ends the caller's lt_signals_hold. */
 static int lt_ffi_lock_wait(lt_lock *lock, int64_t deadline, int64_t since, int patience)
 {
     lt_detached state = lt_detach();
+    if (lt_thread_ident() != lt_ffi_main_thread())
+        patience = LT_PLAIN;
     lt_status status = lt_lock_wait(lock, deadline, since, (lt_patience)patience);
     if (patience == LT_PATIENT)
         lt_signals_release();
@@ -24,27 +34,7 @@ static int lt_ffi_lock_wait(lt_lock *lock, int64_t deadline, int64_t since, int 
     return (int)status;
 }
 
-/* Defined by cffi, further down. */
-static void lt_ffi_run_thread(uintptr_t key);
-
-/* The count drops while the thread is still attached, but after its function is gone. */
-static void lt_ffi_thread_body(void *key, uint32_t generation)
-{
-    lt_entered state = lt_enter();
-    lt_census_arrive(generation);
-    lt_ffi_run_thread((uintptr_t)key);
-    lt_census_leave(generation);
-    lt_leave(state);
-}
-
-/* Returns the new thread's ident, or an errno, negative: one result costs Python less than
- * two. */
-static int64_t lt_ffi_thread_start(uintptr_t key, size_t stack_size)
-{
-    uintptr_t ident = 0;
-    int error = lt_thread_start(lt_ffi_thread_body, (void *)key, stack_size, &ident);
-    return error == 0 ? (int64_t)ident : -(int64_t)error;
-}
+#include "interpreter.h"
 
 static void lt_ffi_await_arrivals(void)
 {
@@ -67,11 +57,7 @@ static const char *lt_ffi_parker(void)
 
 static const char *lt_ffi_api(void)
 {
-#ifdef Py_LIMITED_API
-    return "limited";
-#else
-    return "full";
-#endif
+    return LT_API;
 }
 
 #endif

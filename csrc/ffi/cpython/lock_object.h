@@ -1,23 +1,19 @@
-/* What a lock object is on CPython: memory for an lt_lock, and the calls that succeed at
- * once, as C methods.  Everything else is Python: a C method that can't succeed at once
- * calls the Python method of the same name, behind an underscore (`_acquire`), which
- * checks arguments, waits and raises.
+/* What a lock object is on CPython: memory for an lt_lock, and C methods for the usual
+ * calls as long as all goes well.  Everything else is Python: a C method calls the Python
+ * method of the same name, behind an underscore (`_acquire`), which checks arguments, waits
+ * on and raises.
  *
  * A call of a Python method costs as much as the whole of `_thread`'s acquire, and a
  * signal handler may run, and raise, between any two of its steps: at the entry of an
  * `__exit__` in Python, for one, with the lock never released.  In a C method it can't. */
-#ifndef LT_LOCK_OBJECT_CPYTHON_H
-#define LT_LOCK_OBJECT_CPYTHON_H
+#ifndef LT_LOCK_OBJECT_H
+#define LT_LOCK_OBJECT_H
 
 #include <Python.h>
 #include <stddef.h>
 #include <structmember.h>
 
 #include "lowthreads.h"
-
-#ifndef METH_FASTCALL
-#define METH_FASTCALL 0x0080 /* in the limited API since 3.10, and the same since 3.7 */
-#endif
 
 typedef struct lt_lock_object {
     PyObject_HEAD
@@ -56,15 +52,22 @@ done:
     return result;
 }
 
+/* Takes the lock, waiting as long as no signal needs to be handled. */
+static bool lt_lock_take(lt_lock *lock)
+{
+    return lt_lock_try(lock) ||
+           lt_ffi_lock_wait(lock, LT_FOREVER, lt_now(), LT_BRIEF) == LT_ACQUIRED;
+}
+
 static PyObject *lt_lock_acquire(PyObject *self, PyObject *const *args, Py_ssize_t count,
                                  PyObject *keywords)
 {
-    if (keywords == NULL && count <= 1) {
-        int waits = count == 0 || args[0] == Py_True;
-        if ((waits || args[0] == Py_False) && lt_lock_try(lt_lock_of(self)))
+    lt_lock *lock = lt_lock_of(self);
+    if (keywords == NULL && (count == 0 || (count == 1 && args[0] == Py_True))) {
+        if (lt_lock_take(lock))
             Py_RETURN_TRUE;
-        if (!waits && args[0] == Py_False)
-            Py_RETURN_FALSE;
+    } else if (keywords == NULL && count == 1 && args[0] == Py_False) {
+        return PyBool_FromLong(lt_lock_try(lock));
     }
     return lt_call_python(self, "_acquire", args, count, keywords);
 }
@@ -72,7 +75,7 @@ static PyObject *lt_lock_acquire(PyObject *self, PyObject *const *args, Py_ssize
 static PyObject *lt_lock_enter(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    if (lt_lock_try(lt_lock_of(self)))
+    if (lt_lock_take(lt_lock_of(self)))
         Py_RETURN_TRUE;
     return lt_call_python(self, "_acquire", NULL, 0, NULL);
 }
@@ -107,7 +110,7 @@ static PyObject *lt_lock_address(PyObject *self, void *unused)
 #define LT_ACQUIRE (PyCFunction)(void (*)(void))lt_lock_acquire, METH_FASTCALL | METH_KEYWORDS
 #define LT_EXIT (PyCFunction)(void (*)(void))lt_lock_exit, METH_FASTCALL
 
-/* The documentation is that of the Python methods: lt_ffi_add_lock_type gets it. */
+/* The documentation is that of the Python methods, see lt_lock_document. */
 static PyMethodDef lt_lock_methods[] = {
     {"acquire", LT_ACQUIRE, NULL},
     {"release", lt_lock_leave, METH_NOARGS, NULL},
@@ -145,22 +148,13 @@ static PyType_Spec lt_lock_spec = {
     lt_lock_slots,
 };
 
-/* Makes the type an attribute of the extension, LockMemory.  The documentation must stay
- * where it is.  Returns false after it printed an exception. */
-static bool lt_ffi_add_lock_type(const char *acquire_doc, const char *release_doc,
-                                 const char *locked_doc)
+/* The strings must stay where they are. */
+static void lt_lock_document(const char *acquire, const char *release, const char *locked)
 {
-    const char *docs[] = {acquire_doc, release_doc, locked_doc};
+    const char *docs[] = {acquire, release, locked};
     size_t i;
     for (i = 0; i < 6; i++)
         lt_lock_methods[i].ml_doc = docs[i % 3];
-    PyObject *module = PyImport_AddModule(LT_MODULE); /* borrowed */
-    PyObject *type = module == NULL ? NULL : PyType_FromSpec(&lt_lock_spec);
-    bool added = type != NULL && PyObject_SetAttrString(module, "LockMemory", type) == 0;
-    Py_XDECREF(type);
-    if (!added)
-        PyErr_Print();
-    return added;
 }
 
 #endif

@@ -5,8 +5,8 @@
  * section.  So the wrappers that cffi generates, which come after this in the same file,
  * keep it; what can block lets it go itself, by lt_detach and lt_attach around the wait.
  * Nothing waits for another thread while attached. */
-#ifndef LT_ATTACH_CPYTHON_H
-#define LT_ATTACH_CPYTHON_H
+#ifndef LT_ATTACH_H
+#define LT_ATTACH_H
 
 #include <Python.h>
 

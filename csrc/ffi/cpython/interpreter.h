@@ -1,0 +1,14 @@
+/* The shim's view of CPython; its twin is pypy/interpreter.h. */
+#ifndef LT_INTERPRETER_H
+#define LT_INTERPRETER_H
+
+#include "natives.h"
+
+/* Which of CPython's C APIs the build uses. */
+#ifdef Py_LIMITED_API
+#define LT_API "limited"
+#else
+#define LT_API "full"
+#endif
+
+#endif
