@@ -5,9 +5,7 @@ from __future__ import annotations
 import builtins
 from typing import NoReturn
 
-FinalizationError: type[RuntimeError] = getattr(
-    builtins, "PythonFinalizationError", RuntimeError
-)
+FinalizationError: type[RuntimeError] = getattr(builtins, "PythonFinalizationError", RuntimeError)
 """What a thread start raises while the interpreter ends."""
 
 
