@@ -91,10 +91,23 @@ class LockMethods:
         return _locked(self._handle)
 
 
+    def __enter__(self) -> bool:
+        return self.acquire()
+
+    def __exit__(self, exc_type: object, exc_value: object, traceback: object) -> None:
+        self.release()
+
+    acquire_lock = acquire
+    release_lock = release
+    locked_lock = locked
+
+
 for _method in (LockMethods.acquire, LockMethods.release, LockMethods.locked):
     _method.__qualname__ = f"lock.{_method.__name__}"  # as error messages name them
 
-if platform.python_implementation() == "CPython":
+if TYPE_CHECKING:
+    _Base = LockMethods
+elif platform.python_implementation() == "CPython":
     add_natives(LockMethods)
     _cast = ffi.cast
     _POINTER = ffi.typeof("lt_lock *")
@@ -106,7 +119,7 @@ if platform.python_implementation() == "CPython":
         _release = LockMethods.release
 
         @property
-        def _handle(self) -> LockHandle:
+        def _handle(self):
             return _cast(_POINTER, self._address)
 
 else:
@@ -116,20 +129,10 @@ else:
     class _Base(LockMethods):
         __slots__ = ("__weakref__", "_handle")
 
-        def __new__(cls) -> _Base:
+        def __new__(cls):
             self = object.__new__(cls)
             self._handle = _new(_MEMORY)
             return self
-
-        def __enter__(self) -> bool:
-            return self.acquire()
-
-        def __exit__(self, exc_type: object, exc_value: object, traceback: object) -> None:
-            self.release()
-
-        acquire_lock = LockMethods.acquire
-        release_lock = LockMethods.release
-        locked_lock = LockMethods.locked
 
 
 class lock(_Base):
