@@ -20,6 +20,7 @@ CSRC = Path(__file__).resolve().parent / "csrc"
 
 
 def default_parker(system: str = sys.platform) -> str:
+    """The parker of a platform, named as `sys.platform` names it."""
     if system == "win32":
         return "win32"
     return "futex" if system.startswith("linux") else "pthread"
@@ -62,4 +63,5 @@ def make_ffi(module: str = MODULE) -> FFI:
 
 
 def ffibuilder() -> FFI:
+    """What setup.py names to cffi's hook."""
     return make_ffi()

@@ -1,0 +1,116 @@
+"""What is checked, and on what.
+
+`nox` runs `lint`, `types` and `tests` on every interpreter it finds; the other sessions
+are run by name (`nox --list`).
+"""
+
+import nox
+
+nox.needs_version = ">=2024.4"
+nox.options.sessions = ["lint", "types", "tests"]
+nox.options.reuse_existing_virtualenvs = True
+nox.options.error_on_missing_interpreters = False
+
+PYTHONS = ["3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15", "pypy3", "pypy3.11"]
+STRICT = {"LOWTHREADS_WERROR": "1"}
+
+
+def run_tests(session: nox.Session, env: "dict[str, str] | None" = None) -> None:
+    """Build with warnings as errors, and run the tests given, or all."""
+    session.install(".[test]", env={**STRICT, **(env or {})})
+    session.run("python", "-m", "pytest", *session.posargs)
+
+
+@nox.session(python=PYTHONS)
+def tests(session: nox.Session) -> None:
+    """The whole suite."""
+    run_tests(session)
+
+
+@nox.session(python=PYTHONS)
+def tests_pthread(session: nox.Session) -> None:
+    """The whole suite on the pthread parker, which macOS uses."""
+    run_tests(session, {"LOWTHREADS_PARKER": "pthread"})
+
+
+@nox.session(python=[python for python in PYTHONS if not python.startswith("pypy")])
+def tests_full_api(session: nox.Session) -> None:
+    """The whole suite on a build without the limited API."""
+    run_tests(session, {"LOWTHREADS_LIMITED_API": "0"})
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style and formatting."""
+    session.install("ruff")
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Strict types."""
+    session.install("mypy")
+    session.run("mypy")
+
+
+@nox.session
+def stress(session: nox.Session) -> None:
+    """The shim alone, in C, a minute under each sanitizer and on each parker."""
+    session.install("pytest", "pytest-timeout")
+    session.run(
+        "pytest",
+        "tests/test_c_stress.py",
+        "--timeout=1200",
+        *session.posargs,
+        env={"LOWTHREADS_STRESS_SECONDS": "60"},
+    )
+
+
+@nox.session
+def cross(session: nox.Session) -> None:
+    """Compile, with warnings as errors, for platforms that this machine doesn't run."""
+    session.install("ziglang")
+    session.run("python", "tools/cross_compile.py", *session.posargs)
+
+
+@nox.session(python=PYTHONS)
+def exits(session: nox.Session) -> None:
+    """The interpreter's exit with threads in every state, 300 times each."""
+    session.install(".[test]", env=STRICT)
+    session.run(
+        "python",
+        "-m",
+        "pytest",
+        "tests/test_exit.py",
+        "--timeout=1800",
+        *session.posargs,
+        env={"LOWTHREADS_EXITS": "300"},
+    )
+
+
+@nox.session
+def package(session: nox.Session) -> None:
+    """An sdist, a wheel made from it, and the main job on that wheel alone."""
+    session.install("build", "twine")
+    dist = session.create_tmp()
+    session.run("python", "-m", "build", "--outdir", dist, silent=True)
+    session.run("python", "-c", CHECK_AND_INSTALL, dist)
+    with session.chdir(dist):
+        session.run("python", "-m", "lowthreads")
+
+
+CHECK_AND_INSTALL = """
+import pathlib, subprocess, sys
+files = sorted(str(path) for path in pathlib.Path(sys.argv[1]).glob("lowthreads-*"))
+subprocess.run([sys.executable, "-m", "twine", "check", "--strict", *files], check=True)
+wheel = [name for name in files if name.endswith(".whl")]
+subprocess.run([sys.executable, "-m", "pip", "install", "--force-reinstall", *wheel], check=True)
+"""
+
+
+@nox.session(python=PYTHONS)
+def bench(session: nox.Session) -> None:
+    """Side by side with the interpreter's own `_thread`."""
+    session.install(".")
+    session.run("python", "benchmarks/compare.py", *session.posargs)
