@@ -24,8 +24,9 @@
  *               or cleared, by a release that need not look at the queue.
  *   newest      the last waiter of a ring, whose next is the first; NULL when empty.
  *   owner       ident | LT_FRESH of who took the lock last, a fact about the past: the
- *               lock may be free, or released by another.  Written only by who takes it,
- *               by who hands it over, and to clear one's own LT_FRESH.
+ *               lock may be free, or released by another.  LT_FRESH: and
+ *               has not called lt_lock_settle since.  Written only by who takes it, by who
+ *               hands it over, and to clear one's own LT_FRESH.
  *
  *   from                      event                          to
  *   -                         try, wait                      LOCKED
@@ -138,9 +139,7 @@ static void own(lt_lock *lock, uintptr_t ident)
     lt_store_uptr(&lock->owner, ident | LT_FRESH);
 }
 
-/* A try or a wait by this thread did not take the lock: if the thread took it before,
- * that is no longer the last thing it did. */
-void lt__lock_not_taken(lt_lock *lock)
+void lt_lock_settle(lt_lock *lock)
 {
     uintptr_t self = lt_thread_ident();
     uintptr_t fresh = self | LT_FRESH;
@@ -220,7 +219,6 @@ lt_status lt_lock_wait(lt_lock *lock, int64_t deadline, int64_t since, lt_patien
     self.ident = lt_thread_ident();
     self.since = since;
     self.progress = WAITING;
-    lt__lock_not_taken(lock);
     lt_parker_init(&self.parker);
     lt_status status = LT_ACQUIRED;
     if (!take_or_enqueue(lock, &self))

@@ -98,8 +98,10 @@ enum {
 
 #define LT_FRESH ((uintptr_t)1) /* in owner, beside the ident: see lt_lock_undo */
 
-void lt__lock_not_taken(lt_lock *lock);
 bool lt__lock_release_slowly(lt_lock *lock);
+
+/* Makes lt_lock_undo do nothing until the calling thread takes the lock again. */
+void lt_lock_settle(lt_lock *lock);
 
 /* Takes the lock if it is free.  Never blocks. */
 static inline bool lt_lock_try(lt_lock *lock)
@@ -111,7 +113,6 @@ static inline bool lt_lock_try(lt_lock *lock)
             return true;
         }
     }
-    lt__lock_not_taken(lock);
     return false;
 }
 
@@ -130,9 +131,9 @@ static inline bool lt_lock_release(lt_lock *lock)
     return lt__lock_release_slowly(lock);
 }
 
-/* Releases the lock if the calling thread's last lt_lock_try or lt_lock_wait on it
- * took it.  For a caller that was torn away (by an exception out of a signal handler)
- * before it could see that call's result.  Returns whether it released. */
+/* Releases the lock if the calling thread took it since its last lt_lock_settle, and
+ * holds it.  For a caller that was torn away (by an exception out of a signal handler)
+ * before it could see whether it took the lock.  Returns whether it released. */
 bool lt_lock_undo(lt_lock *lock);
 
 /* Whether a thread holds the lock. */

@@ -27,6 +27,7 @@ error = RuntimeError
 
 _try = lib.lt_lock_try
 _release = lib.lt_lock_release
+_settle = lib.lt_lock_settle
 _undo = lib.lt_lock_undo
 _locked = lib.lt_lock_locked
 
@@ -66,6 +67,7 @@ class LockMethods:
         if timeout is not _DEFAULT or blocking is not True:
             nanoseconds = check_timeout(blocking, timeout)
         handle = self._handle
+        _settle(handle)
         try:
             return _try(handle) or (nanoseconds != 0 and wait(handle, nanoseconds))
         except BaseException:

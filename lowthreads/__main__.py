@@ -1,0 +1,108 @@
+"""The command: `python -m lowthreads`.
+
+Without a subcommand it is `check`.  Exit status: 0 all is well, 1 it is not, 2 the
+command line is wrong, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any, Callable
+
+from . import __version__
+
+Command = Callable[[argparse.Namespace], int]
+
+_CHECK = """\
+Check this installation, live: every promise of the reference text is exercised, a real
+piece of work is done on threads and compared with the same without, and lowthreads is
+measured beside the interpreter's own _thread.  It takes some ten seconds.
+"""
+
+_STATUS = """\
+exit status: 0 if all is ok (the comparison plays no part), 1 if not, 130 if interrupted
+"""
+
+
+def _check(given: argparse.Namespace) -> int:
+    from ._check.report import JsonReport, TextReport
+    from ._check.run import LIMIT, PARTS, check
+
+    report = JsonReport() if given.json else TextReport()
+    return check(report, given.only or PARTS, LIMIT if given.limit is None else given.limit)
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds <= 86400:
+        raise argparse.ArgumentTypeError(f"{text}: not a number of seconds up to a day")
+    return seconds
+
+
+def _add_check_options(parser: argparse.ArgumentParser, **common: Any) -> None:
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON document instead of text", **common
+    )
+    parser.add_argument(
+        "--only",
+        action="append",
+        choices=("promises", "words", "comparison"),
+        help="run this part alone; may be repeated",
+        **common,
+    )
+    parser.add_argument(
+        "--limit",
+        type=_seconds,
+        metavar="SECONDS",
+        help="the longest time that a promise may take (default: 20)",
+        **common,
+    )
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the command line's parser; each subcommand sets `command`."""
+    prog = f"python -m {__package__}"
+    layout = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(
+        prog, description=_CHECK, epilog=_STATUS, formatter_class=layout
+    )
+    parser.add_argument("--version", action="version", version=f"{__package__} {__version__}")
+    parser.set_defaults(command=_check)
+    _add_check_options(parser)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+
+    check = commands.add_parser(
+        "check",
+        help="check this installation; what happens without a command",
+        description=_CHECK,
+        epilog=_STATUS,
+        formatter_class=layout,
+    )
+    check.set_defaults(command=_check)
+    # Suppressed: else they would undo what stands before the command.
+    _add_check_options(check, default=argparse.SUPPRESS)
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit status."""
+    given = make_parser().parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+    command: Command = given.command
+    try:
+        return command(given)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
