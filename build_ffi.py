@@ -11,6 +11,7 @@ Build options, from the environment:
 import os
 import platform
 import sys
+import sysconfig
 from pathlib import Path
 
 from cffi import FFI
@@ -29,7 +30,9 @@ def default_parker(system: str = sys.platform) -> str:
 def sources(parker: str) -> "list[str]":
     """The C files for one parker, relative to the project's folder."""
     system = ["thread_win32"] if parker == "win32" else ["thread_posix", "posix_poll"]
-    names = ["lock", "thread"] + [f"platform/{name}" for name in [f"park_{parker}", *system]]
+    names = ["lock", "rlock", "thread", "handle"] + [
+        f"platform/{name}" for name in [f"park_{parker}", *system]
+    ]
     return [f"csrc/{name}.c" for name in names]
 
 
@@ -38,14 +41,20 @@ def make_ffi(module: str = MODULE) -> FFI:
     parker = os.environ.get("LOWTHREADS_PARKER") or default_parker()
     if parker not in {"futex", "pthread", "win32"}:
         raise SystemExit(f"LOWTHREADS_PARKER={parker}: not one of futex, pthread, win32")
+    interpreter = platform.python_implementation().lower()
+    macros = [("LT_MODULE", f'"{module}"'), ("LT_PARKER", f'"{parker}"')]
     # Left alone, cffi takes the limited API wherever there is one.
-    api = {"py_limited_api": False} if os.environ.get("LOWTHREADS_LIMITED_API") == "0" else {}
+    api = {}
+    if interpreter == "cpython":
+        if os.environ.get("LOWTHREADS_LIMITED_API") == "0":
+            api["py_limited_api"] = False
+        elif not sysconfig.get_config_var("Py_GIL_DISABLED"):
+            macros.append(("Py_LIMITED_API", "0x03090000"))
     posix = parker != "win32"
     compile_args = ["-std=c11", "-pthread", "-fvisibility=hidden"] if posix else []
     if os.environ.get("LOWTHREADS_WERROR") == "1":
         compile_args += ["-Wall", "-Wextra", "-Werror"] if posix else ["/W4", "/WX"]
     ffi = FFI()
-    interpreter = platform.python_implementation().lower()
     for cdef in ("cdef.h", f"{interpreter}/cdef.h"):
         ffi.cdef((CSRC / "ffi" / cdef).read_text())
     ffi.set_source(
@@ -54,7 +63,7 @@ def make_ffi(module: str = MODULE) -> FFI:
         sources=sources(parker),
         depends=[str(header.relative_to(CSRC.parent)) for header in CSRC.rglob("*.h")],
         include_dirs=["csrc", f"csrc/ffi/{interpreter}"],
-        define_macros=[("LT_MODULE", f'"{module}"'), ("LT_PARKER", f'"{parker}"')],
+        define_macros=macros,
         extra_compile_args=compile_args,
         extra_link_args=["-pthread"] if posix else [],
         **api,

@@ -34,10 +34,19 @@ uintptr_t lt_thread_ident(void);
 uint64_t lt_thread_native_id(void);
 
 /* Starts a detached thread that runs body(arg, generation), where the generation is for
- * the census, below.  stack_size is in bytes, 0 for the platform's default.  Returns 0
- * and stores the thread's ident, or returns an errno. */
+ * the census, below.  stack_size is in bytes, 0 for the platform's default.  The handle,
+ * claimed, or NULL, is done when the body has returned.  Returns 0 and stores the thread's
+ * ident, or returns an errno, the handle then as before it was claimed. */
+struct lt_handle;
 typedef void (*lt_thread_body)(void *arg, uint32_t generation);
-int lt_thread_start(lt_thread_body body, void *arg, size_t stack_size, uintptr_t *ident);
+int lt_thread_start(lt_thread_body body, void *arg, size_t stack_size, struct lt_handle *handle,
+                    uintptr_t *ident);
+
+/* The longest name of a thread that the platform takes, in bytes; and the calling
+ * thread's name, as UTF-8, cut to that by the caller.  Return 0 or an errno. */
+size_t lt_thread_name_max(void);
+int lt_thread_set_name(const char *name);
+int lt_thread_get_name(char *name, size_t size);
 
 /* Whether lt_thread_start would take this stack size (in bytes, not 0). */
 bool lt_stack_size_valid(size_t stack_size);
@@ -49,14 +58,18 @@ int lt_thread_signal(uintptr_t ident, int signum);
 /* Lets another thread run. */
 void lt_thread_yield(void);
 
-/* Holds back all signals from the calling thread, until lt_signals_release (calls
- * nest).  For LT_PATIENT waits, see lt_park.h.  One thread of a process at a time
- * uses these two: the one that runs signal handlers. */
-void lt_signals_hold(void);
-void lt_signals_release(void);
+/* For LT_PATIENT waits, of the one thread that runs signal handlers.  Whoever takes a
+ * signal, on any thread, writes its number, one byte, to the descriptor that
+ * lt_signals_fd returns (-1: there is none to be had): that ends the wait, also one that
+ * only begins then.  Each number read is written on to the descriptor that was given to
+ * lt_signals_forward (-1: none); lt_signals_flush does so for those not read yet. */
+int lt_signals_fd(void);
+void lt_signals_forward(int fd);
+void lt_signals_flush(void);
 
-/* In the child after a fork: forgets what is the parent's. */
-void lt_platform_after_fork(void);
+/* Calls in_child after each fork from now on, in the child, before fork() returns; and
+ * forgets there what is the parent's.  Once a process.  Returns 0 or an errno. */
+int lt_platform_watch_forks(void (*in_child)(void));
 
 /* ---- Waiting --------------------------------------------------------------- */
 
@@ -64,14 +77,14 @@ typedef enum lt_status {
     LT_TIMED_OUT = 0,
     LT_ACQUIRED = 1,
     LT_INTERRUPTED = 2, /* look for signals to handle, then wait again */
+    LT_OVERFLOW = 3,    /* an lt_rlock was taken too often */
 } lt_status;
 
 /* How a wait takes signals. */
 typedef enum lt_patience {
     LT_PLAIN = 0,   /* no signal ends the wait: for threads that handle none */
     LT_BRIEF = 1,   /* the wait ends LT_INTERRUPTED after LT_BRIEF_NS at the latest */
-    LT_PATIENT = 2, /* between lt_signals_hold and lt_signals_release: signals are let
-                       in for as long as the thread sleeps, and end the wait */
+    LT_PATIENT = 2, /* as long as it takes; ended by what is written to lt_signals_fd */
 } lt_patience;
 
 #define LT_BRIEF_NS 5000000
@@ -84,7 +97,7 @@ struct lt_waiter;
  * not move or be freed while a thread waits for it.  lock.c describes the fields. */
 typedef struct lt_lock {
     lt_atomic_u32 state;
-    uint32_t reserved;
+    uint32_t levels; /* of an lt_rlock */
     struct lt_waiter *newest;
     lt_atomic_uptr owner;
 } lt_lock;
@@ -151,6 +164,126 @@ static inline uintptr_t lt_lock_owner(lt_lock *lock)
 /* Makes the lock as new.  In the child after a fork: nobody waits there. */
 void lt_lock_reinit(lt_lock *lock);
 
+/* ---- The re-entrant lock: rlock.c --------------------------------------------- */
+
+/* A lock that the thread which holds it may take again, and releases as often.  All zero
+ * is unlocked.  While no thread holds it, its owner is 0. */
+typedef struct lt_rlock {
+    lt_lock lock;
+} lt_rlock;
+
+#define LT_RLOCK_MAX UINT32_MAX /* times that it can be taken */
+
+/* Whether the calling thread holds it. */
+static inline bool lt_rlock_owned(lt_rlock *rlock)
+{
+    return lt_lock_owner(&rlock->lock) == lt_thread_ident();
+}
+
+static inline bool lt_rlock_locked(lt_rlock *rlock)
+{
+    return lt_lock_locked(&rlock->lock);
+}
+
+/* The ident of the thread that holds it, 0 if none does. */
+static inline uintptr_t lt_rlock_owner(lt_rlock *rlock)
+{
+    return lt_lock_owner(&rlock->lock);
+}
+
+/* How often the thread that holds it took it. */
+static inline uint32_t lt_rlock_levels(lt_rlock *rlock)
+{
+    return rlock->lock.levels;
+}
+
+/* Takes it if it is free or the calling thread's: LT_ACQUIRED, LT_TIMED_OUT if it is
+ * another's, LT_OVERFLOW.  Never blocks. */
+static inline lt_status lt_rlock_try(lt_rlock *rlock)
+{
+    if (lt_rlock_owned(rlock)) {
+        if (rlock->lock.levels == LT_RLOCK_MAX)
+            return LT_OVERFLOW;
+        lt_store_uptr(&rlock->lock.owner, lt_thread_ident() | LT_FRESH);
+    } else if (!lt_lock_try(&rlock->lock)) {
+        return LT_TIMED_OUT;
+    }
+    rlock->lock.levels++;
+    return LT_ACQUIRED;
+}
+
+/* As lt_lock_wait, for a lock that is not the calling thread's. */
+lt_status lt_rlock_wait(lt_rlock *rlock, int64_t deadline, int64_t since, lt_patience patience);
+
+/* Releases it once.  Returns false if the calling thread doesn't hold it.  Never blocks. */
+static inline bool lt_rlock_release(lt_rlock *rlock)
+{
+    if (!lt_rlock_owned(rlock))
+        return false;
+    if (--rlock->lock.levels == 0) {
+        /* Before it is free: an owner that is gone could be taken for the next one. */
+        lt_store_uptr(&rlock->lock.owner, 0);
+        lt_lock_release(&rlock->lock);
+    }
+    return true;
+}
+
+/* Releases it altogether; returns how often it was taken, 0 if it isn't the calling
+ * thread's.  lt_rlock_restore makes that so again, right after the thread took it once. */
+uint32_t lt_rlock_release_all(lt_rlock *rlock);
+void lt_rlock_restore(lt_rlock *rlock, uint32_t levels);
+
+/* As lt_lock_settle, lt_lock_undo (which releases once) and lt_lock_reinit. */
+void lt_rlock_settle(lt_rlock *rlock);
+bool lt_rlock_undo(lt_rlock *rlock);
+void lt_rlock_reinit(lt_rlock *rlock);
+
+/* ---- Handles of threads: handle.c ---------------------------------------------- */
+
+/* Outlives the thread, and whoever started it: it is counted. */
+typedef struct lt_handle {
+    /* Held for as long as the thread isn't done: to join is to take and release it. */
+    lt_lock running;
+    lt_atomic_u32 references;
+    lt_atomic_u32 progress; /* lt_handle_progress */
+    lt_atomic_uptr ident;   /* of the thread, 0 until it is known */
+    lt_atomic_u32 generation; /* of the census, in which it was claimed */
+} lt_handle;
+
+typedef enum lt_handle_progress {
+    LT_NOT_STARTED = 0,
+    LT_STARTING = 1,
+    LT_RUNNING = 2,
+    LT_DONE = 3,
+} lt_handle_progress;
+
+/* A handle of a thread that is not started, with one reference, or NULL. */
+lt_handle *lt_handle_new(void);
+void lt_handle_keep(lt_handle *handle);
+void lt_handle_drop(lt_handle *handle); /* frees it with the last reference */
+
+/* Claims the handle for a start: false if it is not LT_NOT_STARTED. */
+bool lt_handle_claim(lt_handle *handle);
+
+/* Makes it the handle of a thread that runs already. */
+void lt_handle_adopt(lt_handle *handle, uintptr_t ident);
+
+/* The thread is done: wakes who waits for it.  Again: does nothing. */
+void lt_handle_finish(lt_handle *handle);
+
+static inline uintptr_t lt_handle_ident(lt_handle *handle)
+{
+    return lt_load_uptr(&handle->ident);
+}
+
+/* A thread that a fork left behind is done, in the child. */
+lt_handle_progress lt_handle_progress_of(lt_handle *handle);
+
+/* A handle of the calling thread, of its own, that is done when the thread ends: only for
+ * threads started here (NULL for others, or without memory).  It is not LT_RUNNING until
+ * its `running` is taken.  The caller gets a reference. */
+lt_handle *lt_handle_of_self(void);
+
 /* ---- The census of threads: thread.c ------------------------------------------- */
 
 /* A thread is starting from before it is created until its body says that it has arrived
@@ -165,7 +298,7 @@ uint32_t lt_census_count(void);
 /* Waits until no thread is starting.  For one thread at a time.  May block. */
 void lt_census_await_arrivals(void);
 
-/* In the child after a fork: counts from 0 again. */
+/* In the child after a fork: a new generation begins, with the calling thread alone. */
 void lt_census_after_fork(void);
 
 #ifdef __cplusplus

@@ -1,4 +1,4 @@
-/* The atomic operations that the portable code uses, on two types.
+/* The atomic operations that the portable code uses, on two types, and LT_THREAD_LOCAL.
  *
  * `lt_load` and `lt_store` are relaxed unless they say otherwise.  The compare-and-swaps
  * may fail for no reason, and store what they found in *expected.
@@ -16,6 +16,7 @@
 
 #ifdef __cplusplus
 #include <atomic>
+#define LT_THREAD_LOCAL thread_local
 typedef std::atomic<uint32_t> lt_atomic_u32;
 typedef std::atomic<uintptr_t> lt_atomic_uptr;
 #define LT__ORDER(order) std::memory_order_##order
@@ -27,6 +28,7 @@ using std::atomic_load_explicit;
 using std::atomic_store_explicit;
 #else
 #include <stdatomic.h>
+#define LT_THREAD_LOCAL _Thread_local
 typedef _Atomic(uint32_t) lt_atomic_u32;
 typedef _Atomic(uintptr_t) lt_atomic_uptr;
 #define LT__ORDER(order) memory_order_##order

@@ -12,4 +12,18 @@ int lt__thread_create(lt__start *start, size_t stack_size, uintptr_t *ident);
 
 void lt__thread_main(lt__start *start);
 
+/* What thread.c keeps for a thread that it started, for as long as it runs. */
+typedef struct lt__thread {
+    lt_handle *handle; /* to finish when it ends; may be NULL */
+} lt__thread;
+
+/* The calling thread's, NULL for threads that were not started here. */
+lt__thread *lt__thread_self(void);
+
+uint32_t lt__census_generation(void);
+bool lt__census_has(uint32_t generation);
+
+void lt__handle_unclaim(lt_handle *handle);
+void lt__handle_after_fork(lt_handle *handle);
+
 #endif

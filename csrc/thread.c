@@ -12,8 +12,10 @@
 #include "lt_park.h"
 #include "lt_thread.h"
 
+static LT_THREAD_LOCAL lt__thread *current;
+
 static lt_lock gate;
-static uint32_t generation;
+static lt_atomic_u32 generation; /* changes in the child of a fork alone */
 static uint32_t starting;
 static uint32_t running;
 static lt_parker *sleeper; /* in lt_census_await_arrivals; it is owed one token */
@@ -42,7 +44,7 @@ static void end_start(void)
 void lt_census_arrive(uint32_t mine)
 {
     close_gate();
-    if (mine == generation) {
+    if (lt__census_has(mine)) {
         running++;
         end_start();
     }
@@ -52,7 +54,7 @@ void lt_census_arrive(uint32_t mine)
 void lt_census_leave(uint32_t mine)
 {
     close_gate();
-    if (mine == generation)
+    if (lt__census_has(mine))
         running--;
     open_gate();
 }
@@ -79,12 +81,24 @@ void lt_census_await_arrivals(void)
     lt_parker_destroy(&self);
 }
 
+uint32_t lt__census_generation(void)
+{
+    return lt_load(&generation);
+}
+
+bool lt__census_has(uint32_t theirs)
+{
+    return theirs == lt_load(&generation);
+}
+
 void lt_census_after_fork(void)
 {
     lt_lock_reinit(&gate);
-    generation++;
+    lt_store(&generation, lt_load(&generation) + 1);
     starting = running = 0;
     sleeper = NULL;
+    if (current != NULL && current->handle != NULL)
+        lt__handle_after_fork(current->handle);
 }
 
 /* ---- Starting ---------------------------------------------------------------- */
@@ -92,38 +106,66 @@ void lt_census_after_fork(void)
 struct lt__start {
     lt_thread_body body;
     void *arg;
+    lt_handle *handle;
     uint32_t generation;
 };
+
+lt__thread *lt__thread_self(void)
+{
+    return current;
+}
 
 static void cancel(lt__start *start)
 {
     close_gate();
-    if (start->generation == generation)
+    if (lt__census_has(start->generation))
         end_start();
     open_gate();
+    if (start->handle != NULL) {
+        lt__handle_unclaim(start->handle);
+        lt_handle_drop(start->handle);
+    }
     free(start);
 }
 
-int lt_thread_start(lt_thread_body body, void *arg, size_t stack_size, uintptr_t *ident)
+int lt_thread_start(lt_thread_body body, void *arg, size_t stack_size, lt_handle *handle,
+                    uintptr_t *ident)
 {
     lt__start *start = malloc(sizeof *start);
-    if (start == NULL)
+    if (start == NULL) {
+        if (handle != NULL)
+            lt__handle_unclaim(handle);
         return ENOMEM;
+    }
     start->body = body;
     start->arg = arg;
+    start->handle = handle;
+    if (handle != NULL)
+        lt_handle_keep(handle);
     close_gate();
     starting++;
-    start->generation = generation;
+    start->generation = lt__census_generation();
     open_gate();
     int error = lt__thread_create(start, stack_size, ident);
     if (error != 0)
         cancel(start);
+    else if (handle != NULL)
+        lt_store_uptr(&handle->ident, *ident);
     return error;
 }
 
 void lt__thread_main(lt__start *start)
 {
     lt__start mine = *start;
+    lt__thread self = {mine.handle};
     free(start);
+    current = &self;
+    if (self.handle != NULL)
+        lt_handle_adopt(self.handle, lt_thread_ident());
     mine.body(mine.arg, mine.generation);
+    current = NULL;
+    if (self.handle != NULL) {
+        lt_handle_finish(self.handle);
+        lt_handle_drop(self.handle);
+    }
 }

@@ -5,9 +5,27 @@ of the newest CPython.  Beyond `_thread`, every wait can be interrupted, and
 `interrupt_main` wakes what it interrupts.
 """
 
-from ._idents import get_ident, get_native_id
+from ._dropin import install, uninstall
+from ._handles import (
+    _make_thread_handle,
+    _set_sentinel,
+    _shutdown,
+    _ThreadHandle,
+    start_joinable_thread,
+)
+from ._host import (
+    _excepthook,
+    _ExceptHookArgs,
+    _is_main_interpreter,
+    _local,
+    daemon_threads_allowed,
+    host_names,
+)
+from ._idents import _get_main_thread_ident, get_ident, get_native_id
 from ._interrupt import interrupt_main
 from ._lock import TIMEOUT_MAX, LockType, allocate, allocate_lock, error, lock
+from ._names import _NAME_MAXLEN, _get_name, set_name
+from ._rlock import RLock
 from ._threads import (
     _count,
     exit,
@@ -21,18 +39,36 @@ __version__ = "0.1.0"
 
 __all__ = [
     "TIMEOUT_MAX",
+    "_NAME_MAXLEN",
     "LockType",
+    "RLock",
+    "_ExceptHookArgs",
+    "_ThreadHandle",
     "_count",
+    "_excepthook",
+    "_get_main_thread_ident",
+    "_get_name",
+    "_is_main_interpreter",
+    "_local",
+    "_make_thread_handle",
+    "_set_sentinel",
+    "_shutdown",
     "allocate",
     "allocate_lock",
+    "daemon_threads_allowed",
     "error",
     "exit",
     "exit_thread",
     "get_ident",
     "get_native_id",
+    "host_names",
+    "install",
     "interrupt_main",
     "lock",
+    "set_name",
     "stack_size",
+    "start_joinable_thread",
     "start_new",
     "start_new_thread",
+    "uninstall",
 ]

@@ -1,7 +1,8 @@
 """The command: `python -m lowthreads`.
 
 Without a subcommand it is `check`.  Exit status: 0 all is well, 1 it is not, 2 the
-command line is wrong, 130 interrupted.
+command line is wrong, 130 interrupted.  What `--json` prints is documented in
+`_check/report.py`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Sequence
 from typing import Any, Callable
 
 from . import __version__
+from ._check import LIMIT, PARTS
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -23,6 +25,12 @@ piece of work is done on threads and compared with the same without, and lowthre
 measured beside the interpreter's own _thread.  It takes some ten seconds.
 """
 
+_RUN = """\
+Run a Python program as `python` would, in an interpreter that has lowthreads in _thread's
+place from its start.  Processes that the program starts by multiprocessing or subprocess
+have it, too.  The exit status is the program's.
+"""
+
 _STATUS = """\
 exit status: 0 if all is ok (the comparison plays no part), 1 if not, 130 if interrupted
 """
@@ -30,10 +38,21 @@ exit status: 0 if all is ok (the comparison plays no part), 1 if not, 130 if int
 
 def _check(given: argparse.Namespace) -> int:
     from ._check.report import JsonReport, TextReport
-    from ._check.run import LIMIT, PARTS, check
+    from ._check.run import check
 
     report = JsonReport() if given.json else TextReport()
-    return check(report, given.only or PARTS, LIMIT if given.limit is None else given.limit)
+    return check(report, given.only or PARTS, given.limit)
+
+
+def _run(given: argparse.Namespace) -> int:
+    from ._run import run
+
+    program = given.program
+    if program[:1] == ["--"]:  # of _protect_program
+        program = program[1:]
+    if not program:
+        given.parser.error("no program to run")
+    run(program)
 
 
 def _seconds(text: str) -> float:
@@ -50,7 +69,7 @@ def _add_check_options(parser: argparse.ArgumentParser, **common: Any) -> None:
     parser.add_argument(
         "--only",
         action="append",
-        choices=("promises", "words", "comparison"),
+        choices=PARTS,
         help="run this part alone; may be repeated",
         **common,
     )
@@ -58,8 +77,8 @@ def _add_check_options(parser: argparse.ArgumentParser, **common: Any) -> None:
         "--limit",
         type=_seconds,
         metavar="SECONDS",
-        help="the longest time that a promise may take (default: 20)",
-        **common,
+        help=f"the longest time that a promise may take (default: {LIMIT:g})",
+        **{"default": LIMIT, **common},
     )
 
 
@@ -85,12 +104,31 @@ def make_parser() -> argparse.ArgumentParser:
     check.set_defaults(command=_check)
     # Suppressed: else they would undo what stands before the command.
     _add_check_options(check, default=argparse.SUPPRESS)
+
+    run = commands.add_parser(
+        "run",
+        help="run a Python program, unmodified, with threading on lowthreads",
+        usage=f"{prog} run program.py [argument ...]\n       {prog} run -m module [argument ...]",
+        description=_RUN,
+        formatter_class=layout,
+    )
+    run.set_defaults(command=_run, parser=run)
+    run.add_argument("program", nargs=argparse.REMAINDER, help="as after `python`")
     return parser
+
+
+def _protect_program(arguments: Sequence[str]) -> list[str]:
+    """Keep argparse from taking the options of a program to run for its own."""
+    if arguments[:1] == ["run"] and arguments[1:2] not in (["-h"], ["--help"]):
+        return ["run", "--", *arguments[1:]]
+    return list(arguments)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status."""
-    given = make_parser().parse_args(arguments)
+    given = make_parser().parse_args(
+        _protect_program(sys.argv[1:] if arguments is None else arguments)
+    )
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
     command: Command = given.command

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import builtins
+import os
+from pathlib import Path
 from typing import NoReturn
 
 FinalizationError: type[RuntimeError] = getattr(builtins, "PythonFinalizationError", RuntimeError)
@@ -14,9 +16,55 @@ def raise_release_unlocked() -> NoReturn:
     raise RuntimeError("release unlocked lock")
 
 
-def raise_cannot_start(errno: int) -> NoReturn:
-    """For `lt_ffi_thread_start`, when it returns a negative errno."""
-    raise RuntimeError("can't start new thread")
+def raise_release_unacquired() -> NoReturn:
+    """For `lt_rlock_release`, when it returns false."""
+    raise RuntimeError("cannot release un-acquired lock")
+
+
+def raise_count_overflow() -> NoReturn:
+    """For `LT_OVERFLOW`."""
+    raise OverflowError("Internal lock count overflowed")
+
+
+def _limits(stack_size: int) -> list[str]:
+    """What may have kept a thread from starting, as far as the platform tells."""
+    found = [f"stack size {stack_size or 'default'}"]
+    try:
+        import resource
+
+        soft, _hard = resource.getrlimit(resource.RLIMIT_NPROC)
+        found.append(f"RLIMIT_NPROC {'unlimited' if soft == resource.RLIM_INFINITY else soft}")
+    except (ImportError, AttributeError, OSError, ValueError):
+        pass
+    for folder in _cgroups():
+        try:
+            most = (folder / "pids.max").read_text().strip()
+            now = (folder / "pids.current").read_text().strip()
+        except OSError:
+            continue
+        found.append(f"cgroup pids.max {most}, pids.current {now}")
+    return found
+
+
+def _cgroups() -> list[Path]:
+    """The folders of the process's cgroup that limit the number of threads."""
+    try:
+        lines = Path("/proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return []
+    folders = []
+    for line in lines:
+        _number, controllers, path = line.split(":", 2)
+        if not controllers or "pids" in controllers.split(","):
+            root = Path("/sys/fs/cgroup", *(["pids"] if controllers else []))
+            folders.append(root / path.lstrip("/"))
+    return folders
+
+
+def raise_cannot_start(errno: int, stack_size: int) -> NoReturn:
+    """For `start_thread`, when it returns a negative errno."""
+    reason = f"[Errno {errno}] {os.strerror(errno)} ({'; '.join(_limits(stack_size))})"
+    raise RuntimeError(f"can't start new thread: {reason}")
 
 
 def raise_at_shutdown() -> NoReturn:

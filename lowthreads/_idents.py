@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 from ._lib import lib
@@ -49,10 +48,9 @@ def main_thread() -> int:
     return lib.lt_ffi_main_thread()
 
 
-def _after_fork() -> None:
-    lib.lt_ffi_set_main_thread(_ident())  # who forked, in the child
+_get_main_thread_ident = main_thread
 
 
-lib.lt_ffi_set_main_thread(_find_main_thread())
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+errno = lib.lt_ffi_init(_find_main_thread())
+if errno:
+    raise OSError(errno, "can't watch for forks")

@@ -16,8 +16,8 @@ import platform
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ._errors import raise_release_unlocked
-from ._lib import LockHandle, add_natives, ffi, lib, native
-from ._timeout import TIMEOUT_MAX, UNBOUNDED, check_timeout
+from ._lib import LockHandle, document_natives, ffi, lib, native
+from ._timeout import DEFAULT, TIMEOUT_MAX, UNBOUNDED, check_timeout
 from ._wait import wait
 
 __all__ = ["TIMEOUT_MAX", "LockType", "allocate", "allocate_lock", "error", "lock"]
@@ -30,8 +30,6 @@ _release = lib.lt_lock_release
 _settle = lib.lt_lock_settle
 _undo = lib.lt_lock_undo
 _locked = lib.lt_lock_locked
-
-_DEFAULT = -1  # of timeout; compared by identity, to keep the usual call free of checks
 
 
 class LockMethods:
@@ -64,7 +62,7 @@ class LockMethods:
         Source: `lock.acquire` of the library reference.
         """
         nanoseconds = UNBOUNDED
-        if timeout is not _DEFAULT or blocking is not True:
+        if timeout is not DEFAULT or blocking is not True:
             nanoseconds = check_timeout(blocking, timeout)
         handle = self._handle
         _settle(handle)
@@ -92,11 +90,10 @@ class LockMethods:
         """
         return _locked(self._handle)
 
-
     def __enter__(self) -> bool:
         return self.acquire()
 
-    def __exit__(self, exc_type: object, exc_value: object, traceback: object) -> None:
+    def __exit__(self, *exc_info: object) -> None:
         self.release()
 
     acquire_lock = acquire
@@ -110,7 +107,7 @@ for _method in (LockMethods.acquire, LockMethods.release, LockMethods.locked):
 if TYPE_CHECKING:
     _Base = LockMethods
 elif platform.python_implementation() == "CPython":
-    add_natives(LockMethods)
+    document_natives(False, LockMethods)
     _cast = ffi.cast
     _POINTER = ffi.typeof("lt_lock *")
 
@@ -152,15 +149,20 @@ class lock(_Base):
 
     def __repr__(self) -> str:
         state = "locked" if self.locked() else "unlocked"
-        cls = type(self)
-        return f"<{state} {cls.__module__}.{cls.__qualname__} object at {id(self):#x}>"
+        return f"<{state} {full_name(type(self))} object at {id(self):#x}>"
 
-    def __reduce_ex__(self, protocol: object) -> NoReturn:
-        cls = type(self)
-        raise TypeError(f"cannot pickle '{cls.__module__}.{cls.__qualname__}' object")
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"cannot pickle '{full_name(type(self))}' object")
 
-    def __init_subclass__(cls, **kwargs: Any) -> NoReturn:
-        raise TypeError(f"type '{__package__}.lock' is not an acceptable base type")
+    def __init_subclass__(cls, twin: bool = False, **kwargs: Any) -> None:
+        # A twin is lowthreads' own: the lock under the name that it has when installed.
+        if not twin:
+            raise TypeError(f"type '{full_name(cls.__mro__[1])}' is not an acceptable base type")
+
+
+def full_name(cls: type) -> str:
+    """Return a type's name as CPython's C code prints it."""
+    return f"{cls.__module__}.{cls.__qualname__}"
 
 
 LockType = lock

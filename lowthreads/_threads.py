@@ -11,10 +11,9 @@ Guarantees
 from __future__ import annotations
 
 import atexit
-import os
 import sys
 from operator import index
-from typing import Any, NoReturn
+from typing import Any, Callable, NoReturn
 
 from ._errors import raise_at_shutdown, raise_cannot_start
 from ._idents import get_ident, main_thread
@@ -27,6 +26,31 @@ _audit = sys.audit
 
 _stack_size = 0
 _closing = False
+
+
+def refuse_when_closed() -> None:
+    """Raise if a thread that the caller starts could not be waited for."""
+    if _closing and get_ident() != main_thread():
+        raise_at_shutdown()
+
+
+def launch(
+    function: Callable[..., object],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any] | None,
+    size: int | None,
+    handle: int,
+    name: bytes | None,
+) -> int:
+    """Start a thread, with checked arguments: `start_thread`'s, None for the usual size."""
+    if size is None:
+        size = _stack_size
+    ident = start_thread(function, args, kwargs, size, handle, name)
+    if ident < 0:
+        raise_cannot_start(-ident, size)
+    if _closing:
+        lib.lt_ffi_await_arrivals()
+    return ident
 
 
 def start_new_thread(*arguments: Any) -> int:
@@ -64,14 +88,8 @@ def start_new_thread(*arguments: Any) -> int:
         if not isinstance(kwargs, dict):
             raise TypeError("optional 3rd arg must be a dictionary")
     _audit("_thread.start_new_thread", function, args, kwargs)
-    if _closing and get_ident() != main_thread():
-        raise_at_shutdown()
-    ident = start_thread(function, args, kwargs, _stack_size)
-    if ident < 0:
-        raise_cannot_start(-ident)
-    if _closing:
-        lib.lt_ffi_await_arrivals()
-    return ident
+    refuse_when_closed()
+    return launch(function, args, kwargs, None, 0, None)
 
 
 start_new = start_new_thread
@@ -109,16 +127,22 @@ def stack_size(size: int = 0, /) -> int:
 
     Source: `_thread.stack_size` of the library reference.
     """
-    new = index(size)
+    global _stack_size
+    new = check_stack_size(size)
+    old, _stack_size = _stack_size, new
+    return old
+
+
+def check_stack_size(size: int) -> int:
+    """Return the size as an int; raise what `stack_size` documents."""
+    new = int(index(size))  # a bool's index is a bool on some
     if not -sys.maxsize - 1 <= new <= sys.maxsize:
         raise OverflowError("Python int too large to convert to C ssize_t")
     if new < 0:
         raise ValueError("size must be 0 or a positive value")
     if new > 0 and (new < _STACK_MIN or not lib.lt_stack_size_valid(new)):
         raise ValueError(f"size not valid: {new} bytes")
-    global _stack_size
-    old, _stack_size = _stack_size, new
-    return old
+    return new
 
 
 def _close() -> None:
@@ -127,10 +151,4 @@ def _close() -> None:
     lib.lt_ffi_await_arrivals()
 
 
-def _after_fork() -> None:
-    lib.lt_ffi_after_fork()
-
-
 atexit.register(_close)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

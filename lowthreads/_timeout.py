@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import ceil
+from math import ceil, floor
 from operator import index
 
 TIMEOUT_MAX = 9223372036.0
@@ -11,18 +11,22 @@ TIMEOUT_MAX = 9223372036.0
 UNBOUNDED = -1_000_000_000
 """What `timeout=-1` is in nanoseconds: no limit."""
 
+DEFAULT = -1
+"""Of `timeout`; compared by identity, to keep the usual call free of checks."""
+
 _SECOND = 1_000_000_000
 _MAX = int(TIMEOUT_MAX) * _SECOND
 _INT64 = 1 << 63
 
 
-def _nanoseconds(timeout: float) -> int:
+def to_nanoseconds(timeout: float) -> int:
+    """Convert seconds, as CPython converts them, rounding away from 0."""
     if isinstance(timeout, float):
         if timeout != timeout:
             raise ValueError("Invalid value NaN (not a number)")
         scaled = timeout * 1e9
-        # Up, never down: a wait doesn't end early.
-        nanoseconds = ceil(scaled) if abs(scaled) < _INT64 else _INT64
+        # Away from 0: a wait doesn't end early, and a negative number stays one.
+        nanoseconds = (floor if scaled < 0 else ceil)(scaled) if abs(scaled) < _INT64 else _INT64
     else:
         nanoseconds = index(timeout) * _SECOND
     if not -_INT64 <= nanoseconds < _INT64:
@@ -41,7 +45,7 @@ def check_timeout(blocking: object, timeout: float) -> int:
         TypeError, ValueError, OverflowError: as `_thread.lock.acquire` does.
     """
     waits = bool(blocking)
-    nanoseconds = _nanoseconds(timeout)
+    nanoseconds = to_nanoseconds(timeout)
     if nanoseconds != UNBOUNDED:
         if not waits:
             raise ValueError("can't specify a timeout for a non-blocking call")

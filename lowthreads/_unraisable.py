@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from typing import Any, Callable
 
+from ._style import Style
+
 # The type of the hook's argument, which no module has a name for.
 _HookArgs: Any = next(cls for cls in tuple.__subclasses__() if cls.__name__ == "UnraisableHookArgs")
 
@@ -16,14 +18,22 @@ def _hook_args(message: str, error: BaseException, obj: object) -> Any:
     return _HookArgs(values)
 
 
+def report(message: str, error: BaseException, obj: object) -> None:
+    """Give the hook an exception.  Raises nothing."""
+    hook = sys.unraisablehook
+    try:
+        hook(_hook_args(message, error, obj))
+    except BaseException as second:
+        sys.__unraisablehook__(_hook_args("Exception ignored in sys.unraisablehook", second, hook))
+
+
 def report_in_thread(function: Callable[..., object], error: BaseException) -> None:
     """Report what a thread's function let out.  Raises nothing."""
+    if Style.function_is_object:
+        report("Exception ignored in thread started by", error, function)
+        return
     try:
         name = repr(function)
     except BaseException:
         name = object.__repr__(function)
-    hook = sys.unraisablehook
-    try:
-        hook(_hook_args(f"Exception ignored in thread started by {name}", error, None))
-    except BaseException as second:
-        sys.__unraisablehook__(_hook_args("Exception ignored in sys.unraisablehook", second, hook))
+    report(f"Exception ignored in thread started by {name}", error, None)

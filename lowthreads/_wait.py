@@ -3,42 +3,91 @@
 Guarantees
 - A signal whose handler raises ends the wait at once, with the lock not taken; one whose
   handler returns does not, and the wait goes on for the time that is left.
-- No signal is missed: not one that comes just before the thread sleeps either.  The first
-  `LT_BRIEF` wait may miss it, and is over within 5 ms; all later ones hold signals back,
-  let the handlers of those that came before run, and only then sleep, with signals let in.
+- No signal is missed: not one that comes just before the thread sleeps, nor one that the
+  system gives to another thread.  The first `LT_BRIEF` sleep may miss it, and is over within
+  5 ms.  All later ones are `LT_PATIENT`: the interpreter's wake-up descriptor is the
+  shim's for that time, so that each signal ends the sleep, also one that only begins.
+- Whoever has a wake-up descriptor of their own (an event loop) gets what they would have.
 
 Only the main thread runs handlers.  The shim lets all other threads wait in one go.
 """
 
 from __future__ import annotations
 
-from ._lib import LockHandle, lib
+import signal
+from typing import Any, Callable
+
+from ._lib import lib
 from ._timeout import UNBOUNDED
 
+LockWait = Callable[[Any, int, int, int], int]
+
 _now = lib.lt_now
-_lock_wait = lib.lt_ffi_lock_wait
-_hold = lib.lt_signals_hold
-_let = lib.lt_signals_release
 
 _ACQUIRED = lib.LT_ACQUIRED
 _INTERRUPTED = lib.LT_INTERRUPTED
+_PLAIN = lib.LT_PLAIN
 _BRIEF = lib.LT_BRIEF
 _PATIENT = lib.LT_PATIENT
 
-_FOREVER = (1 << 63) - 1
+FOREVER = (1 << 63) - 1
 
 
-def wait(handle: LockHandle, nanoseconds: int = UNBOUNDED) -> bool:
-    """Wait until the lock is taken or the time is over; return whether it was taken."""
+def wait(
+    handle: Any,
+    nanoseconds: int = UNBOUNDED,
+    lock_wait: LockWait = lib.lt_ffi_lock_wait,
+) -> bool:
+    """Wait until the lock is taken or the time is over; return whether it was taken.
+
+    `lock_wait` is the shim's wait for what `handle` points to.
+    """
     since = _now()
-    deadline = _FOREVER if nanoseconds < 0 else min(since + nanoseconds, _FOREVER)
-    status = _lock_wait(handle, deadline, since, _BRIEF)
+    deadline = FOREVER if nanoseconds < 0 else min(since + nanoseconds, FOREVER)
+    status = lock_wait(handle, deadline, since, _BRIEF)
     while status == _INTERRUPTED:
-        try:
-            _hold()
-            # Here run the handlers of signals that came before.
-        except BaseException:
-            _let()
-            raise
-        status = _lock_wait(handle, deadline, since, _PATIENT)  # lets signals in
+        status = _wait_patiently(handle, deadline, since, lock_wait)
     return status == _ACQUIRED
+
+
+if hasattr(signal, "pthread_sigmask"):
+
+    def run_handlers() -> None:
+        """Run the handlers of signals that came.
+
+        In between two steps of Python, an interpreter runs them when it likes: PyPy's
+        compiled code does at the end of a loop.  This call does, on all of them.
+        """
+        signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+    def _wait_patiently(handle: Any, deadline: int, since: int, lock_wait: LockWait) -> int:
+        fd = lib.lt_signals_fd()
+        if fd < 0:  # no descriptors left: look again soon
+            run_handlers()
+            return lock_wait(handle, deadline, since, _BRIEF)
+        try:
+            before = signal.set_wakeup_fd(fd, warn_on_full_buffer=False)
+        except ValueError:  # not the main interpreter, whose handlers alone run
+            return lock_wait(handle, deadline, since, _PLAIN)
+        try:
+            if before != fd:
+                lib.lt_signals_forward(before)
+            run_handlers()
+            return lock_wait(handle, deadline, since, _PATIENT)
+        finally:
+            _set_wakeup_fd_back(before)
+            if before != fd:
+                lib.lt_signals_flush()
+
+    def _set_wakeup_fd_back(before: int) -> None:
+        try:
+            signal.set_wakeup_fd(before, warn_on_full_buffer=False)
+        except (OSError, ValueError):  # closed meanwhile
+            signal.set_wakeup_fd(-1)
+
+else:  # Windows, where an event is set by each signal until lt_signals_flush resets it
+
+    def _wait_patiently(handle: Any, deadline: int, since: int, lock_wait: LockWait) -> int:
+        lib.lt_signals_flush()
+        # Here run the handlers of signals that came before.
+        return lock_wait(handle, deadline, since, _PATIENT)

@@ -7,7 +7,10 @@
 #define LT_TIMED_OUT ...
 #define LT_ACQUIRED ...
 #define LT_INTERRUPTED ...
+#define LT_OVERFLOW ...
+#define LT_RLOCK_MAX ...
 
+#define LT_PLAIN ...
 #define LT_BRIEF ...
 #define LT_PATIENT ...
 
@@ -23,20 +26,56 @@ void lt_lock_reinit(lt_lock *);                  /* never blocks */
 int lt_ffi_lock_wait(lt_lock *, int64_t deadline, int64_t since, int patience);
                                                  /* blocks: detaches */
 
+typedef struct { ...; } lt_rlock;
+
+int lt_rlock_try(lt_rlock *);                    /* never blocks */
+bool lt_rlock_release(lt_rlock *);               /* never blocks */
+bool lt_rlock_locked(lt_rlock *);                /* never blocks */
+uintptr_t lt_rlock_owner(lt_rlock *);            /* never blocks */
+bool lt_rlock_owned(lt_rlock *);                 /* never blocks */
+uint32_t lt_rlock_levels(lt_rlock *);            /* never blocks */
+uint32_t lt_rlock_release_all(lt_rlock *);       /* never blocks */
+void lt_rlock_restore(lt_rlock *, uint32_t levels);
+                                                 /* never blocks */
+void lt_rlock_settle(lt_rlock *);                /* never blocks */
+bool lt_rlock_undo(lt_rlock *);                  /* never blocks */
+void lt_rlock_reinit(lt_rlock *);                /* never blocks */
+int lt_ffi_rlock_wait(lt_rlock *, int64_t deadline, int64_t since, int patience);
+                                                 /* blocks: detaches */
+
+#define LT_NOT_STARTED ...
+#define LT_DONE ...
+
+typedef struct { lt_lock running; ...; } lt_handle;
+
+lt_handle *lt_handle_new(void);                  /* never blocks */
+void lt_handle_drop(lt_handle *);                /* never blocks */
+bool lt_handle_claim(lt_handle *);               /* never blocks */
+void lt_handle_adopt(lt_handle *, uintptr_t ident);
+                                                 /* never blocks */
+void lt_handle_finish(lt_handle *);              /* never blocks */
+uintptr_t lt_handle_ident(lt_handle *);          /* never blocks */
+int lt_handle_progress_of(lt_handle *);          /* never blocks */
+lt_handle *lt_handle_of_self(void);              /* never blocks */
+
+size_t lt_thread_name_max(void);                 /* never blocks */
+int lt_thread_set_name(const char *);            /* never blocks */
+int lt_thread_get_name(char *, size_t);          /* never blocks */
+
 int64_t lt_now(void);                            /* never blocks */
 uintptr_t lt_thread_ident(void);                 /* never blocks */
 uint64_t lt_thread_native_id(void);              /* never blocks */
 bool lt_stack_size_valid(size_t);                /* never blocks */
 int lt_thread_signal(uintptr_t ident, int signum);
                                                  /* never blocks */
-void lt_ffi_set_main_thread(uintptr_t ident);     /* never blocks */
+int lt_ffi_init(uintptr_t main_thread);          /* never blocks */
 uintptr_t lt_ffi_main_thread(void);              /* never blocks */
-void lt_signals_hold(void);                      /* never blocks */
-void lt_signals_release(void);                   /* never blocks */
+int lt_signals_fd(void);                         /* never blocks */
+void lt_signals_forward(int fd);                 /* never blocks */
+void lt_signals_flush(void);                     /* never blocks */
 
 uint32_t lt_census_count(void);                  /* never blocks */
 void lt_ffi_await_arrivals(void);                /* blocks: detaches */
-void lt_ffi_after_fork(void);                    /* never blocks */
 
 const char *lt_ffi_parker(void);                 /* never blocks */
 const char *lt_ffi_api(void);                    /* never blocks */

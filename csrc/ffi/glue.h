@@ -7,7 +7,7 @@
 
 #include "attach.h" /* of cpython/ or pypy/: the build chooses */
 
-/* The thread that runs signal handlers.  Python tells, on import and after a fork. */
+/* The thread that runs signal handlers: after a fork, the one that forked. */
 static lt_atomic_uptr lt_main_thread;
 
 static void lt_ffi_set_main_thread(uintptr_t ident)
@@ -20,18 +20,27 @@ static uintptr_t lt_ffi_main_thread(void)
     return lt_load_uptr(&lt_main_thread);
 }
 
-/* lt_lock_wait, detached.  The thread that runs signal handlers waits as `patience` says,
- * all others in one go.  An LT_PATIENT wait ends the caller's lt_signals_hold. */
+/* The thread that runs signal handlers waits as `patience` says, all others in one go. */
+static lt_patience lt_ffi_patience(int patience)
+{
+    return lt_thread_ident() == lt_ffi_main_thread() ? (lt_patience)patience : LT_PLAIN;
+}
+
+/* lt_lock_wait, detached. */
 static int lt_ffi_lock_wait(lt_lock *lock, int64_t deadline, int64_t since, int patience)
 {
     lt_detached state = lt_detach();
-    if (lt_thread_ident() != lt_ffi_main_thread())
-        patience = LT_PLAIN;
-    lt_status status = lt_lock_wait(lock, deadline, since, (lt_patience)patience);
-    if (patience == LT_PATIENT)
-        lt_signals_release();
+    lt_status status = lt_lock_wait(lock, deadline, since, lt_ffi_patience(patience));
     lt_attach(state);
     return (int)status;
+}
+
+static int lt_ffi_rlock_wait(lt_rlock *rlock, int64_t deadline, int64_t since, int patience)
+{
+    int status = lt_ffi_lock_wait(&rlock->lock, deadline, since, patience);
+    if (status == LT_ACQUIRED)
+        lt_rlock_restore(rlock, 1);
+    return status;
 }
 
 #include "interpreter.h"
@@ -45,8 +54,17 @@ static void lt_ffi_await_arrivals(void)
 
 static void lt_ffi_after_fork(void)
 {
-    lt_platform_after_fork();
     lt_census_after_fork();
+    lt_ffi_set_main_thread(lt_thread_ident());
+}
+
+/* With the main thread's ident.  Returns 0 or an errno; again, does nothing. */
+static int lt_ffi_init(uintptr_t main_thread)
+{
+    if (lt_ffi_main_thread() != 0)
+        return 0;
+    lt_ffi_set_main_thread(main_thread);
+    return lt_platform_watch_forks(lt_ffi_after_fork);
 }
 
 /* Which backend the build chose, and which API of the interpreter: for reports. */

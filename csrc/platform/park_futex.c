@@ -68,7 +68,7 @@ lt_wake lt_park(lt_parker *parker, int64_t deadline, lt_patience patience)
     futex_parker *self = of(parker);
     int64_t brief = LT_FOREVER;
     uint32_t asleep = PARKED;
-    if (patience == LT_PATIENT && lt__poll_ready())
+    if (patience == LT_PATIENT && lt_signals_fd() >= 0)
         asleep = POLLING;
     else if (patience != LT_PLAIN)
         brief = lt_now() + LT_BRIEF_NS;

@@ -1,12 +1,10 @@
-/* See posix_poll.h.  A pipe wakes the sleeper; its one byte stays until it is read, so
- * that a wake-up can't come too early. */
+/* See posix_poll.h.  In the pipe, 0 is a wake-up, all else a signal's number. */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* ppoll */
 #endif
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -14,82 +12,110 @@
 
 static int pipe_out = -1;
 static lt_atomic_uptr pipe_in; /* the descriptor plus one; 0: none */
+static int forward = -1;
+
+static int writing_end(void)
+{
+    return (int)lt_load_uptr(&pipe_in) - 1;
+}
 
 static bool make_private(int fd)
 {
     return fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 && fcntl(fd, F_SETFL, O_NONBLOCK) == 0;
 }
 
-bool lt__poll_ready(void)
+int lt_signals_fd(void)
 {
     int ends[2];
     if (pipe_out >= 0)
-        return true;
+        return writing_end();
     if (pipe(ends) != 0)
-        return false;
+        return -1;
     if (!make_private(ends[0]) || !make_private(ends[1])) {
         close(ends[0]);
         close(ends[1]);
-        return false;
+        return -1;
     }
     pipe_out = ends[0];
     lt_store_uptr(&pipe_in, (uintptr_t)ends[1] + 1);
-    return true;
+    return ends[1];
 }
 
-/* Where the platform has no ppoll: pselect, which takes fewer descriptors. */
-#ifdef __APPLE__
-#include <sys/select.h>
-
-static int sleep_on(int fd, const struct timespec *limit, const sigset_t *mask)
+/* A full pipe (EAGAIN) wakes as well. */
+static void put(int fd, const char *byte)
 {
-    fd_set readable;
-    if (fd >= FD_SETSIZE) {
-        errno = EINTR; /* the caller looks for signals and comes back */
-        return -1;
+    int before = errno;
+    while (write(fd, byte, 1) < 0 && errno == EINTR)
+        ;
+    errno = before;
+}
+
+void lt_signals_forward(int fd)
+{
+    forward = fd;
+}
+
+/* Empties the pipe; returns whether there was a signal. */
+static bool drain(void)
+{
+    char bytes[64];
+    bool signalled = false;
+    ssize_t i, count;
+    while ((count = read(pipe_out, bytes, sizeof bytes)) > 0) {
+        for (i = 0; i < count; i++) {
+            if (bytes[i] == 0)
+                continue;
+            signalled = true;
+            if (forward >= 0)
+                put(forward, &bytes[i]);
+        }
     }
-    FD_ZERO(&readable);
-    FD_SET(fd, &readable);
-    return pselect(fd + 1, &readable, NULL, NULL, limit, mask);
+    return signalled;
+}
+
+void lt_signals_flush(void)
+{
+    if (pipe_out >= 0)
+        drain();
+}
+
+#ifdef __APPLE__
+/* No ppoll there: whole milliseconds, rounded up. */
+static int sleep_for(struct pollfd *readable, const struct timespec *limit)
+{
+    if (limit == NULL)
+        return poll(readable, 1, -1);
+    if (limit->tv_sec > 1000000)
+        return poll(readable, 1, 1000000000);
+    return poll(readable, 1, (int)(limit->tv_sec * 1000 + (limit->tv_nsec + 999999) / 1000000));
 }
 #else
-static int sleep_on(int fd, const struct timespec *limit, const sigset_t *mask)
+static int sleep_for(struct pollfd *readable, const struct timespec *limit)
 {
-    struct pollfd readable = {fd, POLLIN, 0};
-    return ppoll(&readable, 1, limit, mask);
+    return ppoll(readable, 1, limit, NULL);
 }
 #endif
 
 lt_wake lt__poll_sleep(int64_t deadline)
 {
     struct timespec limit = {0, 0};
-    if (deadline != LT_FOREVER) {
-        int64_t left = deadline - lt_now();
-        if (left > 0) {
-            limit.tv_sec = (time_t)(left / 1000000000);
-            limit.tv_nsec = (long)(left % 1000000000);
-        }
+    int64_t left = deadline - lt_now();
+    if (left > 0) {
+        limit.tv_sec = (time_t)(left / 1000000000);
+        limit.tv_nsec = (long)(left % 1000000000);
     }
-    int ready = sleep_on(pipe_out, deadline == LT_FOREVER ? NULL : &limit,
-                         lt__signals_before_hold());
+    struct pollfd readable = {pipe_out, POLLIN, 0};
+    int ready = sleep_for(&readable, deadline == LT_FOREVER ? NULL : &limit);
+    if (ready > 0)
+        return drain() ? LT_WAKE_SIGNAL : LT_WAKE_TOKEN;
     if (ready < 0)
-        return LT_WAKE_SIGNAL;
-    if (ready == 0)
-        return LT_WAKE_TIMEOUT;
-    char bytes[16];
-    while (read(pipe_out, bytes, sizeof bytes) > 0)
-        ;
-    return LT_WAKE_TOKEN;
+        return LT_WAKE_SIGNAL; /* this thread took it */
+    return lt_now() < deadline ? LT_WAKE_TOKEN : LT_WAKE_TIMEOUT;
 }
 
 void lt__poll_wake(void)
 {
-    int fd = (int)lt_load_uptr(&pipe_in) - 1;
-    int before = errno;
-    /* A full pipe (EAGAIN) wakes as well. */
-    while (write(fd, "", 1) < 0 && errno == EINTR)
-        ;
-    errno = before;
+    put(writing_end(), "");
 }
 
 void lt__poll_after_fork(void)
@@ -97,7 +123,7 @@ void lt__poll_after_fork(void)
     if (pipe_out < 0)
         return;
     close(pipe_out);
-    close((int)lt_load_uptr(&pipe_in) - 1);
-    pipe_out = -1;
+    close(writing_end());
+    pipe_out = forward = -1;
     lt_store_uptr(&pipe_in, 0);
 }

@@ -2,6 +2,7 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
+#include <errno.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -38,6 +39,31 @@ uint64_t lt_thread_native_id(void)
 #else
 #error "no native thread id known for this platform: add it here"
 #endif
+}
+
+/* ---- Names ------------------------------------------------------------------- */
+
+size_t lt_thread_name_max(void)
+{
+#ifdef __APPLE__
+    return 63;
+#else
+    return 15;
+#endif
+}
+
+int lt_thread_set_name(const char *name)
+{
+#ifdef __APPLE__
+    return pthread_setname_np(name) == 0 ? 0 : errno;
+#else
+    return pthread_setname_np(pthread_self(), name);
+#endif
+}
+
+int lt_thread_get_name(char *name, size_t size)
+{
+    return pthread_getname_np(pthread_self(), name, size);
 }
 
 void lt_thread_yield(void)
@@ -89,38 +115,18 @@ int lt_thread_signal(uintptr_t ident, int signum)
     return pthread_kill((pthread_t)ident, signum);
 }
 
-/* Of the one thread that handles signals. */
-static sigset_t before_hold;
-static unsigned holds;
+/* ---- Forks --------------------------------------------------------------------- */
 
-void lt_signals_hold(void)
-{
-    if (holds++ > 0)
-        return;
-    sigset_t all;
-    sigfillset(&all);
-    /* What the thread itself may cause must still reach it. */
-    sigdelset(&all, SIGSEGV);
-    sigdelset(&all, SIGBUS);
-    sigdelset(&all, SIGFPE);
-    sigdelset(&all, SIGILL);
-    sigdelset(&all, SIGTRAP);
-    sigdelset(&all, SIGABRT);
-    pthread_sigmask(SIG_BLOCK, &all, &before_hold);
-}
+static void (*watcher)(void);
 
-void lt_signals_release(void)
-{
-    if (holds > 0 && --holds == 0)
-        pthread_sigmask(SIG_SETMASK, &before_hold, NULL);
-}
-
-const void *lt__signals_before_hold(void)
-{
-    return holds > 0 ? &before_hold : NULL;
-}
-
-void lt_platform_after_fork(void)
+static void after_fork(void)
 {
     lt__poll_after_fork();
+    watcher();
+}
+
+int lt_platform_watch_forks(void (*in_child)(void))
+{
+    watcher = in_child;
+    return pthread_atfork(NULL, NULL, after_fork);
 }

@@ -36,17 +36,45 @@ static inline void lt_attach(lt_detached state)
 }
 
 /* Makes a thread of our own one that the interpreter knows, for as long as it lives: its
- * thread state, and the thread-locals in it, end with lt_leave. */
-typedef PyGILState_STATE lt_entered;
+ * thread state, and the thread-locals in it, end with lt_leave.
+ *
+ * PyGILState_Ensure knows the main interpreter alone; for another one, the thread state is
+ * made by hand. */
+typedef struct lt_entered {
+    PyGILState_STATE main;
+    PyThreadState *other; /* NULL in the main interpreter */
+} lt_entered;
 
-static inline lt_entered lt_enter(void)
+/* The calling thread's interpreter, for lt_enter: NULL for the main one. */
+static inline PyInterpreterState *lt_interpreter(void)
 {
-    return PyGILState_Ensure();
+    PyInterpreterState *interpreter = PyInterpreterState_Get();
+    return PyInterpreterState_GetID(interpreter) == 0 ? NULL : interpreter;
+}
+
+static inline lt_entered lt_enter(PyInterpreterState *interpreter)
+{
+    lt_entered state = {PyGILState_UNLOCKED, NULL};
+    if (interpreter == NULL) {
+        state.main = PyGILState_Ensure();
+    } else {
+        state.other = PyThreadState_New(interpreter);
+        if (state.other == NULL)
+            Py_FatalError("lowthreads: no memory for a thread state");
+        PyEval_RestoreThread(state.other);
+    }
+    return state;
 }
 
 static inline void lt_leave(lt_entered state)
 {
-    PyGILState_Release(state);
+    if (state.other == NULL) {
+        PyGILState_Release(state.main);
+    } else {
+        PyThreadState_Clear(state.other);
+        PyEval_SaveThread();
+        PyThreadState_Delete(state.other);
+    }
 }
 
 #endif

@@ -1,5 +1,5 @@
-/* What Python sees of the shim on CPython alone. */
+/* What Python sees of the shim on CPython alone; see natives.h. */
 
-/* Puts LockMemory and start_thread into the extension; see natives.h. */
-bool lt_ffi_add_natives(const char *acquire_doc, const char *release_doc,
-                        const char *locked_doc); /* never blocks */
+void lt_ffi_document(bool rlock, const char *name, const char *doc);
+                                                 /* never blocks */
+bool lt_ffi_add_natives(void);                   /* never blocks */

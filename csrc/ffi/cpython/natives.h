@@ -4,11 +4,10 @@
 #ifndef LT_NATIVES_H
 #define LT_NATIVES_H
 
-#ifndef METH_FASTCALL
-#define METH_FASTCALL 0x0080 /* in the limited API since 3.10, and the same since 3.7 */
-#endif
+#include <string.h>
 
 #include "lock_object.h"
+#include "rlock_object.h"
 #include "thread_start.h"
 
 static PyMethodDef lt_start_thread_method = {
@@ -24,12 +23,21 @@ static bool lt_add_native(const char *name, PyObject *value)
     return added;
 }
 
-/* The documentation must stay where it is.  Returns false after it printed an exception. */
-static bool lt_ffi_add_natives(const char *acquire_doc, const char *release_doc,
-                               const char *locked_doc)
+/* Documents a method of LockMemory or RLockMemory, before lt_ffi_add_natives.  The strings
+ * must stay where they are. */
+static void lt_ffi_document(bool rlock, const char *name, const char *doc)
 {
-    lt_lock_document(acquire_doc, release_doc, locked_doc);
+    PyMethodDef *method = rlock ? lt_rlock_methods : lt_lock_methods;
+    for (; method->ml_name != NULL; method++)
+        if (strcmp(method->ml_name, name) == 0)
+            method->ml_doc = doc;
+}
+
+/* Returns false after it printed an exception. */
+static bool lt_ffi_add_natives(void)
+{
     bool added = lt_add_native("LockMemory", PyType_FromSpec(&lt_lock_spec)) &&
+                 lt_add_native("RLockMemory", PyType_FromSpec(&lt_rlock_spec)) &&
                  lt_add_native("start_thread", PyCFunction_New(&lt_start_thread_method, NULL));
     if (!added)
         PyErr_Print();

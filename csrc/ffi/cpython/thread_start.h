@@ -13,7 +13,10 @@
 #include "lowthreads.h"
 
 typedef struct lt_call {
-    PyObject *function, *args, *kwargs; /* kwargs may be NULL */
+    PyObject *function, *args;
+    PyObject *kwargs; /* may be NULL */
+    PyObject *name;   /* bytes for the operating system, or NULL */
+    PyInterpreterState *interpreter;
 } lt_call;
 
 static void lt_call_free(lt_call *call)
@@ -21,6 +24,7 @@ static void lt_call_free(lt_call *call)
     Py_DECREF(call->function);
     Py_DECREF(call->args);
     Py_XDECREF(call->kwargs);
+    Py_XDECREF(call->name);
     free(call);
 }
 
@@ -54,8 +58,10 @@ static void lt_call_report(PyObject *function)
 static void lt_thread_call(void *arg, uint32_t generation)
 {
     lt_call *call = arg;
-    lt_entered state = lt_enter();
+    lt_entered state = lt_enter(call->interpreter);
     lt_census_arrive(generation);
+    if (call->name != NULL)
+        lt_thread_set_name(PyBytes_AsString(call->name)); /* a name is worth no failure */
     PyObject *result = PyObject_Call(call->function, call->args, call->kwargs);
     if (result == NULL)
         lt_call_report(call->function);
@@ -66,28 +72,36 @@ static void lt_thread_call(void *arg, uint32_t generation)
     lt_leave(state);
 }
 
-/* start_thread(function, args, kwargs or None, stack_size), whose arguments Python has
- * checked.  Returns the thread's ident, or an errno, negative. */
+static PyObject *lt_some(PyObject *object)
+{
+    if (object == Py_None)
+        return NULL;
+    Py_INCREF(object);
+    return object;
+}
+
+/* start_thread(function, args, kwargs or None, stack_size, address of the lt_handle or 0,
+ * name or None), whose arguments Python has checked.  Returns the thread's ident, or an
+ * errno, negative. */
 static PyObject *lt_start_thread(PyObject *module, PyObject *const *args, Py_ssize_t count)
 {
     (void)module;
-    size_t stack_size = count == 4 ? PyLong_AsSize_t(args[3]) : 0;
-    if (count != 4 || PyErr_Occurred()) {
-        if (!PyErr_Occurred())
-            PyErr_BadArgument();
+    if (count != 6)
+        return PyErr_Format(PyExc_TypeError, "start_thread takes 6 arguments, got %zd", count);
+    size_t stack_size = PyLong_AsSize_t(args[3]);
+    lt_handle *handle = PyLong_AsVoidPtr(args[4]);
+    if (PyErr_Occurred())
         return NULL;
-    }
     lt_call *call = malloc(sizeof *call);
     if (call == NULL)
         return PyErr_NoMemory();
-    call->function = args[0];
-    call->args = args[1];
-    call->kwargs = args[2] == Py_None ? NULL : args[2];
-    Py_INCREF(call->function);
-    Py_INCREF(call->args);
-    Py_XINCREF(call->kwargs);
+    call->function = lt_some(args[0]);
+    call->args = lt_some(args[1]);
+    call->kwargs = lt_some(args[2]);
+    call->name = lt_some(args[5]);
+    call->interpreter = lt_interpreter();
     uintptr_t ident = 0;
-    int error = lt_thread_start(lt_thread_call, call, stack_size, &ident);
+    int error = lt_thread_start(lt_thread_call, call, stack_size, handle, &ident);
     if (error != 0)
         lt_call_free(call);
     return PyLong_FromLongLong(error == 0 ? (long long)ident : -(long long)error);

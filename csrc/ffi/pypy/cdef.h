@@ -1,7 +1,8 @@
 /* What Python sees of the shim on PyPy alone. */
 
-/* The new thread calls lt_ffi_run_thread with the same key.  Returns the thread's ident, or
- * an errno, negative. */
-int64_t lt_ffi_thread_start(uintptr_t key, size_t stack_size); /* never blocks */
+/* The new thread calls lt_ffi_run_thread with the same key.  The handle may be NULL.
+ * Returns the thread's ident, or an errno, negative. */
+int64_t lt_ffi_thread_start(uintptr_t key, size_t stack_size, lt_handle *handle);
+                                                 /* never blocks */
 
 extern "Python" void lt_ffi_run_thread(uintptr_t key);

@@ -1,0 +1,96 @@
+/* What a lock or RLock object is on CPython: memory for the shim's lock, and C methods for
+ * the usual calls as long as all goes well.  Everything else is Python: a C method calls the
+ * Python method of the same name, behind an underscore (`_acquire`), which checks
+ * arguments, waits on and raises.
+ *
+ * A call of a Python method costs as much as the whole of `_thread`'s acquire, and a
+ * signal handler may run, and raise, between any two of its steps: at the entry of an
+ * `__exit__` in Python, for one, with the lock never released.  In a C method it can't. */
+#ifndef LT_OBJECT_H
+#define LT_OBJECT_H
+
+#include <Python.h>
+#include <stddef.h>
+#include <structmember.h>
+
+#include "lowthreads.h"
+
+#ifndef METH_FASTCALL
+#define METH_FASTCALL 0x0080 /* in the limited API since 3.10, and the same since 3.7 */
+#endif
+
+typedef struct lt_object {
+    PyObject_HEAD
+    PyObject *weak_references;
+    lt_rlock rlock; /* a lock uses rlock.lock alone */
+} lt_object;
+
+static lt_rlock *lt_rlock_of(PyObject *self)
+{
+    return &((lt_object *)self)->rlock;
+}
+
+static lt_lock *lt_lock_of(PyObject *self)
+{
+    return &lt_rlock_of(self)->lock;
+}
+
+static PyObject *lt_call_python(PyObject *self, const char *name, PyObject *const *args,
+                                Py_ssize_t count, PyObject *keywords)
+{
+    PyObject *method = NULL, *positional = NULL, *named = NULL, *result = NULL;
+    Py_ssize_t i, named_count = keywords == NULL ? 0 : PyTuple_Size(keywords);
+
+    method = PyObject_GetAttrString(self, name);
+    positional = PyTuple_New(count);
+    named = named_count == 0 ? NULL : PyDict_New();
+    if (method == NULL || positional == NULL || (named_count != 0 && named == NULL))
+        goto done;
+    for (i = 0; i < count; i++) {
+        Py_INCREF(args[i]);
+        PyTuple_SetItem(positional, i, args[i]);
+    }
+    for (i = 0; i < named_count; i++)
+        if (PyDict_SetItem(named, PyTuple_GetItem(keywords, i), args[count + i]) < 0)
+            goto done;
+    result = PyObject_Call(method, positional, named);
+done:
+    Py_XDECREF(method);
+    Py_XDECREF(positional);
+    Py_XDECREF(named);
+    return result;
+}
+
+/* What the arguments of acquire ask for, where they are the usual ones. */
+typedef enum lt_usual { LT_UNUSUAL, LT_WAITS, LT_TRIES } lt_usual;
+
+static lt_usual lt_usual_arguments(PyObject *const *args, Py_ssize_t count, PyObject *keywords)
+{
+    if (keywords != NULL || count > 1)
+        return LT_UNUSUAL;
+    if (count == 0 || args[0] == Py_True)
+        return LT_WAITS;
+    return args[0] == Py_False ? LT_TRIES : LT_UNUSUAL;
+}
+
+static PyObject *lt_object_address(PyObject *self, void *unused)
+{
+    (void)unused;
+    return PyLong_FromVoidPtr(lt_lock_of(self));
+}
+
+static PyGetSetDef lt_object_getters[] = {
+    {"_address", lt_object_address, NULL, "Where the lt_lock is, as an int.", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyMemberDef lt_object_members[] = {
+    {"__weaklistoffset__", T_PYSSIZET, offsetof(lt_object, weak_references), READONLY, NULL},
+    {NULL, 0, 0, 0, NULL},
+};
+
+#define LT_FAST(function) (PyCFunction)(void (*)(void))function, METH_FASTCALL
+#define LT_FAST_KEYWORDS(function) \
+    (PyCFunction)(void (*)(void))function, METH_FASTCALL | METH_KEYWORDS
+
+#endif

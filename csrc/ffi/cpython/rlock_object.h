@@ -1,0 +1,122 @@
+/* The RLock object on CPython: see object.h. */
+#ifndef LT_RLOCK_OBJECT_H
+#define LT_RLOCK_OBJECT_H
+
+#include "object.h"
+
+/* Takes it, waiting as long as no signal needs to be handled. */
+static bool lt_rlock_take(lt_rlock *rlock)
+{
+    int status = lt_rlock_try(rlock);
+    if (status == LT_TIMED_OUT)
+        status = lt_ffi_rlock_wait(rlock, LT_FOREVER, lt_now(), LT_BRIEF);
+    return status == LT_ACQUIRED;
+}
+
+static PyObject *lt_rlock_acquire(PyObject *self, PyObject *const *args, Py_ssize_t count,
+                                  PyObject *keywords)
+{
+    lt_rlock *rlock = lt_rlock_of(self);
+    lt_usual usual = lt_usual_arguments(args, count, keywords);
+    if (usual == LT_TRIES) {
+        lt_status status = lt_rlock_try(rlock);
+        if (status != LT_OVERFLOW)
+            return PyBool_FromLong(status == LT_ACQUIRED);
+    } else if (usual == LT_WAITS && lt_rlock_take(rlock)) {
+        Py_RETURN_TRUE;
+    }
+    return lt_call_python(self, "_acquire", args, count, keywords);
+}
+
+static PyObject *lt_rlock_enter(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    if (lt_rlock_take(lt_rlock_of(self)))
+        Py_RETURN_TRUE;
+    return lt_call_python(self, "_acquire", NULL, 0, NULL);
+}
+
+static PyObject *lt_rlock_leave(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    if (lt_rlock_release(lt_rlock_of(self)))
+        Py_RETURN_NONE;
+    return lt_call_python(self, "_release", NULL, 0, NULL);
+}
+
+static PyObject *lt_rlock_exit(PyObject *self, PyObject *const *args, Py_ssize_t count)
+{
+    (void)args;
+    (void)count;
+    return lt_rlock_leave(self, NULL);
+}
+
+static PyObject *lt_rlock_is_locked(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    return PyBool_FromLong(lt_lock_locked(lt_lock_of(self)));
+}
+
+static PyObject *lt_rlock_is_owned(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    return PyBool_FromLong(lt_rlock_owned(lt_rlock_of(self)));
+}
+
+/* In C, and without a look at signals, for the Condition that waits must get its lock back
+ * before an exception can pass. */
+static PyObject *lt_rlock_save(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    uint32_t levels = lt_rlock_release_all(lt_rlock_of(self));
+    if (levels == 0)
+        return lt_call_python(self, "_release", NULL, 0, NULL);
+    return Py_BuildValue("(kN)", (unsigned long)levels, PyLong_FromSize_t(lt_thread_ident()));
+}
+
+static PyObject *lt_rlock_restore_saved(PyObject *self, PyObject *state)
+{
+    unsigned long levels;
+    PyObject *owner;
+    lt_rlock *rlock = lt_rlock_of(self);
+    if (!PyTuple_Check(state))
+        return PyErr_Format(PyExc_TypeError, "argument must be a tuple, not %R", Py_TYPE(state));
+    if (!PyArg_ParseTuple(state, "kO:_acquire_restore", &levels, &owner))
+        return NULL;
+    if (levels == 0 || levels > LT_RLOCK_MAX)
+        return PyErr_Format(PyExc_OverflowError, "lock count %lu is out of range", levels);
+    if (lt_rlock_try(rlock) != LT_ACQUIRED)
+        lt_ffi_rlock_wait(rlock, LT_FOREVER, lt_now(), LT_PLAIN);
+    lt_rlock_restore(rlock, (uint32_t)levels);
+    Py_RETURN_NONE;
+}
+
+/* The documentation is that of the Python methods, see natives.h. */
+static PyMethodDef lt_rlock_methods[] = {
+    {"acquire", LT_FAST_KEYWORDS(lt_rlock_acquire), NULL},
+    {"release", lt_rlock_leave, METH_NOARGS, NULL},
+    {"locked", lt_rlock_is_locked, METH_NOARGS, NULL},
+    {"__enter__", lt_rlock_enter, METH_NOARGS, NULL},
+    {"__exit__", LT_FAST(lt_rlock_exit), NULL},
+    {"_is_owned", lt_rlock_is_owned, METH_NOARGS, NULL},
+    {"_release_save", lt_rlock_save, METH_NOARGS, NULL},
+    {"_acquire_restore", lt_rlock_restore_saved, METH_O, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot lt_rlock_slots[] = {
+    {Py_tp_methods, lt_rlock_methods},
+    {Py_tp_getset, lt_object_getters},
+    {Py_tp_members, lt_object_members},
+    {0, NULL},
+};
+
+static PyType_Spec lt_rlock_spec = {
+    LT_MODULE ".RLockMemory",
+    sizeof(lt_object),
+    0,
+    Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
+    lt_rlock_slots,
+};
+
+#endif

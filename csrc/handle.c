@@ -1,0 +1,92 @@
+/* Handles of threads.
+ *
+ *   NOT_STARTED --claim--> STARTING --adopt--> RUNNING --finish--> DONE
+ *        ^                     |
+ *        +----- the start failed
+ *
+ * `running` is held from claim to finish.  The thread's own reference is dropped when it
+ * has finished, outside of any interpreter, so the memory is the shim's. */
+#include <stdlib.h>
+
+#include "lt_thread.h"
+
+lt_handle *lt_handle_new(void)
+{
+    lt_handle *handle = calloc(1, sizeof *handle);
+    if (handle != NULL)
+        lt_store(&handle->references, 1);
+    return handle;
+}
+
+void lt_handle_keep(lt_handle *handle)
+{
+    lt_fetch_add(&handle->references, 1);
+}
+
+void lt_handle_drop(lt_handle *handle)
+{
+    if (lt_fetch_add(&handle->references, (uint32_t)-1) == 1)
+        free(handle);
+}
+
+bool lt_handle_claim(lt_handle *handle)
+{
+    uint32_t expected = LT_NOT_STARTED;
+    if (!lt_cas_release(&handle->progress, &expected, LT_STARTING))
+        return false;
+    lt_store(&handle->generation, lt__census_generation());
+    lt_lock_try(&handle->running);
+    return true;
+}
+
+void lt__handle_unclaim(lt_handle *handle)
+{
+    lt_lock_release(&handle->running);
+    lt_store(&handle->progress, LT_NOT_STARTED);
+}
+
+void lt_handle_adopt(lt_handle *handle, uintptr_t ident)
+{
+    uint32_t starting = LT_STARTING;
+    lt_store_uptr(&handle->ident, ident);
+    lt_store_uptr(&handle->running.owner, ident); /* it is the one to wait for */
+    lt_cas_release(&handle->progress, &starting, LT_RUNNING);
+}
+
+void lt_handle_finish(lt_handle *handle)
+{
+    if (lt_exchange(&handle->progress, LT_DONE) != LT_DONE)
+        lt_lock_release(&handle->running);
+}
+
+lt_handle_progress lt_handle_progress_of(lt_handle *handle)
+{
+    uint32_t progress = lt_load_acquire(&handle->progress);
+    bool left_behind = progress != LT_NOT_STARTED && !lt__census_has(lt_load(&handle->generation));
+    return left_behind ? LT_DONE : (lt_handle_progress)progress;
+}
+
+/* The thread goes on in the child.  Those who waited for it don't. */
+void lt__handle_after_fork(lt_handle *handle)
+{
+    bool was_running = lt_lock_locked(&handle->running);
+    lt_lock_reinit(&handle->running);
+    if (was_running)
+        lt_lock_try(&handle->running);
+    lt_store(&handle->generation, lt__census_generation());
+}
+
+lt_handle *lt_handle_of_self(void)
+{
+    lt__thread *self = lt__thread_self();
+    if (self == NULL)
+        return NULL;
+    if (self->handle == NULL)
+        self->handle = lt_handle_new();
+    if (self->handle != NULL) {
+        lt_store_uptr(&self->handle->ident, lt_thread_ident());
+        lt_store(&self->handle->generation, lt__census_generation());
+        lt_handle_keep(self->handle);
+    }
+    return self->handle;
+}

@@ -1,0 +1,48 @@
+/* The re-entrant lock.
+ *
+ * Guarantees
+ * - owner is the calling thread's ident exactly while that thread holds the lock: only the
+ *   thread itself stores its ident there (or who hands the lock over to it, while it
+ *   waits), and it is taken out before the lock is free.
+ * - levels belongs to the thread that holds the lock; it is 0 while nobody does. */
+#include "lowthreads.h"
+
+lt_status lt_rlock_wait(lt_rlock *rlock, int64_t deadline, int64_t since, lt_patience patience)
+{
+    lt_status status = lt_lock_wait(&rlock->lock, deadline, since, patience);
+    if (status == LT_ACQUIRED)
+        rlock->lock.levels = 1;
+    return status;
+}
+
+uint32_t lt_rlock_release_all(lt_rlock *rlock)
+{
+    if (!lt_rlock_owned(rlock))
+        return 0;
+    uint32_t levels = rlock->lock.levels;
+    rlock->lock.levels = 1;
+    lt_rlock_release(rlock);
+    return levels;
+}
+
+void lt_rlock_restore(lt_rlock *rlock, uint32_t levels)
+{
+    rlock->lock.levels = levels;
+}
+
+void lt_rlock_settle(lt_rlock *rlock)
+{
+    lt_lock_settle(&rlock->lock);
+}
+
+bool lt_rlock_undo(lt_rlock *rlock)
+{
+    uintptr_t fresh = lt_thread_ident() | LT_FRESH;
+    return lt_load_uptr(&rlock->lock.owner) == fresh && lt_rlock_release(rlock);
+}
+
+void lt_rlock_reinit(lt_rlock *rlock)
+{
+    lt_lock_reinit(&rlock->lock);
+    rlock->lock.levels = 0;
+}

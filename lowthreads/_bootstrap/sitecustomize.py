@@ -1,0 +1,42 @@
+"""Installs lowthreads as soon as an interpreter starts: see `lowthreads/_run.py`.
+
+It stands in the place of the environment's own sitecustomize, and then imports that.
+"""
+
+import importlib.machinery
+import importlib.util
+import os
+import sys
+
+
+def _install() -> None:
+    package, _, found_in = os.environ["LOWTHREADS_RUN"].partition("=")
+    sys.path.append(found_in)  # where the package may be that only the parent could find
+    try:
+        module = __import__(package, fromlist=["install"])
+    except ImportError:
+        if _in_isolated_interpreter():
+            return  # the extension can't be loaded there
+        raise
+    finally:
+        sys.path.remove(found_in)
+    module.install()
+
+
+def _in_isolated_interpreter() -> bool:
+    import _thread
+
+    return sys.version_info >= (3, 12) and not _thread._is_main_interpreter()
+
+
+def _import_own() -> None:
+    here = os.path.dirname(os.path.abspath(__file__))
+    sys.path[:] = [path for path in sys.path if os.path.abspath(path) != here]
+    spec = importlib.machinery.PathFinder.find_spec("sitecustomize", sys.path)
+    if spec is not None and spec.loader is not None:
+        sys.modules["sitecustomize"] = module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+
+
+_install()
+_import_own()

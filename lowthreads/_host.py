@@ -1,0 +1,85 @@
+"""What only the interpreter itself can give, and what it gives best.
+
+`host_names` says which public names are the interpreter's own objects, and why.
+"""
+
+from __future__ import annotations
+
+import _thread
+import sys
+import traceback
+from types import ModuleType
+from typing import Any, NamedTuple, cast
+
+
+class _OwnExceptHookArgs(NamedTuple):
+    exc_type: Any
+    exc_value: Any
+    exc_traceback: Any
+    thread: Any
+
+
+class _ExceptHookArgsMaker(_OwnExceptHookArgs):
+    """What `threading.excepthook` gets; made from a sequence, like CPython's."""
+
+    __slots__ = ()
+
+    def __new__(cls, values: Any) -> _ExceptHookArgsMaker:
+        return tuple.__new__(cls, values)
+
+
+def _own_excepthook(args: Any, /) -> None:
+    """Print an exception that a `threading.Thread` let out.
+
+    Source: `threading.excepthook` of the library reference.
+    """
+    if type(args) is not _ExceptHookArgs:
+        raise TypeError("_thread.excepthook argument type must be ExceptHookArgs")
+    exc_type, exc_value, exc_traceback, thread = args
+    if exc_type is SystemExit:
+        return
+    stderr = sys.stderr if sys.stderr is not None else getattr(thread, "_stderr", None)
+    if stderr is None:
+        return
+    name = _thread.get_ident() if thread is None else thread.name
+    print(f"Exception in thread {name}:", file=stderr, flush=True)
+    traceback.print_exception(exc_type, exc_value, exc_traceback, file=stderr)
+    stderr.flush()
+
+
+host_names: dict[str, str] = {
+    "_local": "the interpreter keeps thread-locals in its thread states, and ends them there",
+}
+"""The names that are the interpreter's own objects, each with the reason."""
+
+_local = _thread._local
+
+_excepthook: Any = getattr(_thread, "_excepthook", _own_excepthook)
+_ExceptHookArgs: Any = getattr(_thread, "_ExceptHookArgs", _ExceptHookArgsMaker)
+if _excepthook is not _own_excepthook:
+    host_names["_excepthook"] = "CPython's threading and its tests tell it by identity"
+    host_names["_ExceptHookArgs"] = "the type that the interpreter's _excepthook takes"
+
+
+def _is_main_interpreter() -> bool:
+    """Return whether the calling thread runs in the main interpreter."""
+    ask = getattr(_thread, "_is_main_interpreter", None)
+    if ask is not None:
+        return bool(ask())
+    try:
+        interpreters = cast(Any, __import__("_xxsubinterpreters"))
+    except ImportError:
+        return True
+    return bool(interpreters.get_current() == interpreters.get_main())
+
+
+def daemon_threads_allowed() -> bool:
+    """Return whether threads may be daemons: always.
+
+    Source: `_thread.daemon_threads_allowed`, from 3.12 on.
+    """
+    return True
+
+
+host: ModuleType = _thread
+"""The interpreter's own module."""

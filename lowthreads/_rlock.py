@@ -1,0 +1,192 @@
+"""The re-entrant lock.
+
+As for `lock` (`_lock.py`): `RLockMethods` is what an RLock does, and on CPython
+`csrc/ffi/cpython/rlock_object.h` does the usual calls and calls it for the rest.
+"""
+
+from __future__ import annotations
+
+import platform
+from typing import TYPE_CHECKING, NoReturn
+
+from ._errors import raise_count_overflow, raise_release_unacquired
+from ._lib import RLockHandle, document_natives, ffi, lib, native
+from ._lock import full_name
+from ._timeout import DEFAULT, UNBOUNDED, check_timeout
+from ._wait import FOREVER, wait
+
+_try = lib.lt_rlock_try
+_wait = lib.lt_ffi_rlock_wait
+_release = lib.lt_rlock_release
+_settle = lib.lt_rlock_settle
+_undo = lib.lt_rlock_undo
+_locked = lib.lt_rlock_locked
+_owned = lib.lt_rlock_owned
+
+_TIMED_OUT = lib.LT_TIMED_OUT
+_ACQUIRED = lib.LT_ACQUIRED
+_OVERFLOW = lib.LT_OVERFLOW
+_PLAIN = lib.LT_PLAIN
+
+
+class RLockMethods:
+    """The methods of an RLock, on the `lt_rlock` that `_handle` points to."""
+
+    __slots__ = ()
+
+    if TYPE_CHECKING:
+
+        @property
+        def _handle(self) -> RLockHandle: ...
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        """Take the lock, waiting while another thread holds it if need be.
+
+        The thread that holds it takes it again at once, and must release it as often.
+
+        Args:
+            blocking: whether to wait.
+            timeout: the longest time to wait, in seconds, at most `TIMEOUT_MAX`; -1 for
+                no limit.
+
+        Returns:
+            Whether the lock was taken.
+
+        Raises:
+            ValueError: for a negative timeout other than -1, or one with `blocking` false.
+            OverflowError: for a timeout above `TIMEOUT_MAX`, or if the thread took the lock
+                4,294,967,295 times.
+
+        A signal whose handler raises ends the wait, with the lock not taken.
+
+        Source: `threading.RLock.acquire` of the library reference.
+        """
+        nanoseconds = UNBOUNDED
+        if timeout is not DEFAULT or blocking is not True:
+            nanoseconds = check_timeout(blocking, timeout)
+        handle = self._handle
+        _settle(handle)
+        try:
+            status = _try(handle)
+            if status == _TIMED_OUT and nanoseconds != 0:
+                return wait(handle, nanoseconds, _wait)
+        except BaseException:
+            _undo(handle)
+            raise
+        if status == _OVERFLOW:
+            raise_count_overflow()
+        return status == _ACQUIRED
+
+    def release(self) -> None:
+        """Release the lock once; the last time lets others take it.
+
+        Raises:
+            RuntimeError: if the calling thread does not hold the lock.
+
+        Source: `threading.RLock.release` of the library reference.
+        """
+        if not _release(self._handle):
+            raise_release_unacquired()
+
+    def locked(self) -> bool:
+        """Return whether a thread holds the lock.
+
+        Source: `threading.RLock.locked` of the library reference, from 3.14 on.
+        """
+        return _locked(self._handle)
+
+    def __enter__(self) -> bool:
+        return self.acquire()
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.release()
+
+    def _is_owned(self) -> bool:
+        """Return whether the calling thread holds the lock; for `threading.Condition`."""
+        return _owned(self._handle)
+
+    def _release_save(self) -> tuple[int, int]:
+        """Release the lock altogether, and return what `_acquire_restore` needs."""
+        handle = self._handle
+        owner = lib.lt_rlock_owner(handle)
+        levels = lib.lt_rlock_release_all(handle)
+        if levels == 0:
+            raise_release_unacquired()
+        return levels, owner
+
+    def _acquire_restore(self, state: tuple[int, int]) -> None:
+        """Take the lock as often as `_release_save` said, whatever signals come."""
+        levels, _owner = state
+        if not 1 <= levels <= lib.LT_RLOCK_MAX:
+            raise OverflowError(f"lock count {levels} is out of range")
+        handle = self._handle
+        if _try(handle) != _ACQUIRED:
+            _wait(handle, FOREVER, lib.lt_now(), _PLAIN)
+        lib.lt_rlock_restore(handle, levels)
+
+
+for _method in (RLockMethods.acquire, RLockMethods.release, RLockMethods.locked):
+    _method.__qualname__ = f"RLock.{_method.__name__}"  # as error messages name them
+
+if TYPE_CHECKING:
+    _Base = RLockMethods
+elif platform.python_implementation() == "CPython":
+    document_natives(True, RLockMethods)
+    _cast = ffi.cast
+    _POINTER = ffi.typeof("lt_rlock *")
+
+    class _Base(native.RLockMemory):
+        __slots__ = ()
+
+        _acquire = RLockMethods.acquire
+        _release = RLockMethods.release
+
+        @property
+        def _handle(self):
+            return _cast(_POINTER, self._address)
+
+else:
+    _new = ffi.new
+    _MEMORY = ffi.typeof("lt_rlock[1]")
+
+    class _Base(RLockMethods):
+        __slots__ = ("__weakref__", "_handle")
+
+        def __new__(cls, *args, **kwargs):
+            # Arguments are for object's check, which lets a subclass have its own __init__.
+            self = (
+                object.__new__(cls)
+                if cls.__init__ is not object.__init__
+                else (object.__new__(cls, *args, **kwargs))
+            )
+            self._handle = _new(_MEMORY)
+            return self
+
+
+class RLock(_Base):
+    """A lock that the thread which holds it may take again; may be subclassed.
+
+    Source: "RLock objects" of the `threading` page of the library reference.
+    """
+
+    __slots__ = ()
+    __module__ = __package__
+
+    def _recursion_count(self) -> int:
+        """Return how often the calling thread holds the lock; 0 if it doesn't."""
+        handle = self._handle
+        return lib.lt_rlock_levels(handle) if _owned(handle) else 0
+
+    def _at_fork_reinit(self) -> None:
+        """Make the lock as new, in the child after a fork."""
+        lib.lt_rlock_reinit(self._handle)
+
+    def __repr__(self) -> str:
+        handle = self._handle
+        state = "locked" if _locked(handle) else "unlocked"
+        owner, levels = lib.lt_rlock_owner(handle), lib.lt_rlock_levels(handle)
+        name = full_name(type(self))
+        return f"<{state} {name} object owner={owner} count={levels} at {id(self):#x}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(f"cannot pickle '{full_name(type(self))}' object")

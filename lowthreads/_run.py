@@ -1,0 +1,43 @@
+"""`python -m lowthreads run`: any program, unmodified, with `threading` on lowthreads.
+
+The program runs in an interpreter of its own, as under plain `python`, that installs
+lowthreads when it starts: its folder `_bootstrap` is first on the path, and the
+`sitecustomize` there does it.  So `sys.argv`, `__main__`, tracebacks and exit status are the
+interpreter's own work, and processes that the program starts, `multiprocessing`'s too, run
+on lowthreads as well.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+
+def environment() -> dict[str, str]:
+    """Return the environment in which an interpreter runs on lowthreads."""
+    package = Path(__file__).resolve().parent
+    depth = __package__.count(".") + 1
+    env = dict(os.environ)
+    env["LOWTHREADS_RUN"] = f"{__package__}={package.parents[depth - 1]}"
+    path = [str(package / "_bootstrap"), *filter(None, [env.get("PYTHONPATH")])]
+    env["PYTHONPATH"] = os.pathsep.join(path)
+    return env
+
+
+def run(arguments: list[str]) -> NoReturn:
+    """Run `python *arguments` on lowthreads, in this process's place.
+
+    Args:
+        arguments: what comes after `python` on its command line: a program and its
+            arguments, or `-m`, a module and its arguments.
+    """
+    flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
+    command = [sys.executable, *flags, *arguments]
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if os.name == "nt":  # where exec would return to the shell at once
+        raise SystemExit(subprocess.call(command, env=environment()))
+    os.execve(sys.executable, command, environment())

@@ -1,0 +1,490 @@
+/* Locks under load. */
+#include <string.h>
+
+#include "stress.h"
+
+static guarded one;
+
+static void count_body(worker *self)
+{
+    while (lt_now() < stress_end) {
+        if (pick(self, 2) == 0 || !lt_lock_try(&one.lock))
+            CHECK(wait_forever(&one.lock));
+        enter(&one, self);
+        linger(self);
+        leave(&one, self);
+        CHECK(lt_lock_release(&one.lock));
+        self->entered[0]++;
+        self->operations++;
+        linger(self);
+    }
+}
+
+static void run_count(void)
+{
+    run_workers(WORKERS, count_body);
+    check_counts(&one, 0);
+}
+
+/* Some only try, against some that wait. */
+static void try_body(worker *self)
+{
+    while (lt_now() < stress_end) {
+        bool taken = self->index % 2 == 0 ? lt_lock_try(&one.lock) : wait_forever(&one.lock);
+        self->operations++;
+        if (taken) {
+            enter(&one, self);
+            linger(self);
+            leave(&one, self);
+            CHECK(lt_lock_release(&one.lock));
+            self->entered[0]++;
+        } else {
+            linger(self);
+        }
+    }
+}
+
+static void run_try(void)
+{
+    run_workers(WORKERS, try_body);
+    check_counts(&one, 0);
+}
+
+/* Waits whose deadline comes close to the moment at which the lock is released. */
+static lt_atomic_uptr release_at; /* since the program's start, in ns, cut to a pointer */
+
+static void timed_body(worker *self)
+{
+    while (lt_now() < stress_end) {
+        int64_t now = lt_now();
+        int64_t left = (int64_t)(intptr_t)(lt_load_uptr(&release_at) - (uintptr_t)now);
+        int64_t length = pick(self, 4) == 0 ? 0 : (int64_t)pick(self, 100000) - 50000;
+        if (left > 0 && left < 5 * MILLISECOND)
+            length += left;
+        int64_t since = pick(self, 4) == 0 ? LONG_AGO : pick(self, 3) == 0 ? NEVER : now;
+        self->operations++;
+        if (!wait_until(&one.lock, now + length, since)) {
+            CHECK(!lt_lock_undo(&one.lock));
+            continue;
+        }
+        enter(&one, self);
+        self->entered[0]++;
+        int64_t hold = pick(self, pick(self, 8) == 0 ? 2000000 : 50000);
+        lt_store_uptr(&release_at, (uintptr_t)(lt_now() + hold));
+        if (hold > 200 * MICROSECOND)
+            nap(hold - 100 * MICROSECOND);
+        else
+            spin(hold);
+        leave(&one, self);
+        CHECK(lt_lock_release(&one.lock));
+    }
+}
+
+static void run_timed(void)
+{
+    run_workers(WORKERS, timed_body);
+    check_counts(&one, 0);
+}
+
+/* For a pair of workers, the first of which begins each round. */
+typedef struct pair {
+    guarded it;
+    lt_atomic_u32 round; /* odd: the second worker's turn */
+    volatile int64_t moment;
+} pair;
+
+static pair pairs[WORKERS / 2];
+
+static bool await_round(pair *ours, uint32_t round)
+{
+    unsigned looks = 0;
+    while (lt_load_acquire(&ours->round) != round) {
+        if (lt_load_acquire(&ours->round) == UINT32_MAX)
+            return false;
+        if (++looks % 64 == 0)
+            lt_thread_yield();
+    }
+    return true;
+}
+
+static void run_pairs(int count, void (*body)(worker *))
+{
+    for (int i = 0; i < count; i++)
+        set_word(&pairs[i].round, 0);
+    run_workers(2 * count, body);
+    for (int i = 0; i < count; i++)
+        check_counts(&pairs[i].it, i);
+}
+
+static void enter_and_release(guarded *it, worker *self)
+{
+    enter(it, self);
+    self->entered[self->index / 2]++;
+    leave(it, self);
+    CHECK(lt_lock_release(&it->lock));
+}
+
+/* One releases the lock in the moment in which the other begins to wait for it. */
+static void crossing_body(worker *self)
+{
+    pair *ours = &pairs[self->index / 2];
+    lt_lock *lock = &ours->it.lock;
+    uint32_t round = 0;
+    if (self->index % 2 == 0) {
+        while (lt_now() < stress_end) {
+            CHECK(lt_lock_try(lock));
+            ours->moment = lt_now() + 2000 + pick(self, 2000);
+            set_word(&ours->round, ++round);
+            spin(ours->moment + pick(self, 1000) - lt_now());
+            CHECK(lt_lock_release(lock));
+            if (pick(self, 3) == 0 && lt_lock_try(lock))
+                enter_and_release(&ours->it, self);
+            await_round(ours, ++round);
+            check_idle(lock);
+            self->operations++;
+        }
+        set_word(&ours->round, UINT32_MAX);
+        return;
+    }
+    for (round = 1; await_round(ours, round); round += 2) {
+        bool forever = pick(self, 2);
+        spin(ours->moment + pick(self, 1000) - lt_now());
+        if (wait_until(lock, forever ? LT_FOREVER : lt_now() + pick(self, 2000),
+                       pick(self, 2) ? LONG_AGO : NEVER))
+            enter_and_release(&ours->it, self);
+        set_word(&ours->round, round + 1);
+    }
+}
+
+static void run_crossing(void)
+{
+    run_pairs(1, crossing_body);
+}
+
+/* A holder and a waiter whose deadline passes just before the lock is released:
+ * the holder keeps the queue from it until then.  Both then want the queue. */
+static void give_up_holder(pair *ours, worker *self)
+{
+    lt_lock *lock = &ours->it.lock;
+    uint32_t round = 0;
+    while (lt_now() < stress_end) {
+        CHECK(lt_lock_try(lock));
+        ours->moment = lt_now() + 20 * MICROSECOND + pick(self, 100000);
+        set_word(&ours->round, ++round);
+        while (!(lt_load(&lock->state) & LT_QUEUED) && lt_load(&ours->round) == round)
+            lt_thread_yield();
+        hold_queue(lock);
+        while (lt_now() < ours->moment + 10 * MICROSECOND)
+            lt_thread_yield();
+        let_queue(lock);
+        CHECK(lt_lock_release(lock));
+        if (pick(self, 2) && lt_lock_try(lock)) /* what was woken may come too late */
+            enter_and_release(&ours->it, self);
+        await_round(ours, ++round);
+        check_idle(lock);
+        self->operations++;
+    }
+    set_word(&ours->round, UINT32_MAX);
+}
+
+static void give_up_body(worker *self)
+{
+    pair *ours = &pairs[self->index / 2];
+    if (self->index % 2 == 0) {
+        give_up_holder(ours, self);
+        return;
+    }
+    for (uint32_t round = 1; await_round(ours, round); round += 2) {
+        if (wait_until(&ours->it.lock, ours->moment, pick(self, 2) ? LONG_AGO : NEVER))
+            enter_and_release(&ours->it, self);
+        set_word(&ours->round, round + 1);
+    }
+}
+
+static void run_give_up(void)
+{
+    run_pairs(WORKERS / 2, give_up_body);
+}
+
+/* Pairs of threads, each of which releases the lock that the other waits for. */
+typedef struct rally {
+    lt_lock locks[2];
+    uint64_t strokes;
+    bool over;
+} rally;
+
+static rally rallies[WORKERS / 2];
+
+static void rally_body(worker *self)
+{
+    rally *game = &rallies[self->index / 2];
+    int side = self->index % 2;
+    for (;;) {
+        int64_t since = pick(self, 4) == 0 ? LONG_AGO : lt_now();
+        bool taken = false;
+        while (!taken) /* an own deadline, at times, to come back for the lock again */
+            taken = wait_until(&game->locks[side],
+                               pick(self, 8) == 0 ? lt_now() + pick(self, 100000) : LT_FOREVER,
+                               since);
+        if (game->over)
+            break;
+        CHECK(game->strokes % 2 == (uint64_t)side);
+        game->strokes++;
+        self->operations++;
+        bool over = game->over = lt_now() >= stress_end;
+        linger(self);
+        CHECK(lt_lock_owner(&game->locks[1 - side]) != 0);
+        CHECK(lt_lock_release(&game->locks[1 - side]));
+        if (over)
+            break;
+    }
+}
+
+static void run_rally(void)
+{
+    for (int i = 0; i < WORKERS / 2; i++) {
+        memset(&rallies[i], 0, sizeof rallies[i]);
+        CHECK(lt_lock_try(&rallies[i].locks[1])); /* side 0 begins */
+    }
+    run_workers(WORKERS, rally_body);
+    for (int i = 0; i < WORKERS / 2; i++)
+        for (int side = 0; side < 2; side++) {
+            CHECK(lt_lock_release(&rallies[i].locks[side]));
+            check_idle(&rallies[i].locks[side]);
+        }
+}
+
+/* A thread that takes and releases the lock all the time, against one that waits now and
+ * then.  `late` counts what the spinner took of a lock that should have been handed over;
+ * it may, when the waiter had been woken before and the scheduler let it wait. */
+static lt_atomic_uptr waits_since; /* 0: does not wait */
+static lt_atomic_u32 late;
+static lt_atomic_u32 spinner_over;
+
+static void spinner(worker *self)
+{
+    int64_t released = lt_now();
+    while (lt_now() < stress_end) {
+        if (!lt_lock_try(&one.lock))
+            CHECK(wait_forever(&one.lock));
+        enter(&one, self);
+        self->entered[0]++;
+        self->operations++;
+        uintptr_t since = lt_load_uptr(&waits_since);
+        if (since != 0 && (intptr_t)((uintptr_t)released - since) > MILLISECOND)
+            lt_fetch_add(&late, 1);
+        spin(20 * MICROSECOND);
+        released = lt_now();
+        leave(&one, self);
+        CHECK(lt_lock_release(&one.lock));
+    }
+    set_word(&spinner_over, 1);
+}
+
+static void spinner_body(worker *self)
+{
+    if (self->index == 0) {
+        spinner(self);
+        return;
+    }
+    uint32_t waits = 0, unfair = 0;
+    while (lt_load_acquire(&spinner_over) == 0) {
+        nap(pick(self, 200000));
+        lt_exchange(&late, 0);
+        lt_store_uptr(&waits_since, (uintptr_t)lt_now());
+        CHECK(wait_forever(&one.lock));
+        lt_store_uptr(&waits_since, 0);
+        enter(&one, self);
+        self->entered[0]++;
+        self->operations++;
+        leave(&one, self);
+        CHECK(lt_lock_release(&one.lock));
+        waits++;
+        if (lt_exchange(&late, 0) > 8)
+            unfair++;
+    }
+    CHECK(waits < 10 || unfair <= waits / 2);
+}
+
+static void run_spinner(void)
+{
+    set_word(&spinner_over, 0);
+    run_workers(2, spinner_body);
+    check_counts(&one, 0);
+}
+
+/* Locks that are released by another thread than the one that took them: each worker
+ * has a box, into which its neighbour puts the lock that it holds. */
+static guarded foreign[2];
+
+typedef struct box {
+    lt_atomic_u32 full;
+    int which;
+    uintptr_t giver;
+} box;
+
+static box boxes[WORKERS];
+static lt_atomic_u32 givers_left;
+
+static void empty_box(box *mine)
+{
+    if (lt_load_acquire(&mine->full) == 0)
+        return;
+    guarded *it = &foreign[mine->which];
+    CHECK(it->holder == mine->giver);
+    CHECK(lt_lock_owner(&it->lock) == mine->giver);
+    it->holder = 0;
+    CHECK(!lt_lock_undo(&it->lock)); /* for it was another who took it */
+    CHECK(lt_lock_release(&it->lock));
+    set_word(&mine->full, 0);
+}
+
+static void foreign_body(worker *self)
+{
+    box *theirs = &boxes[(self->index + 1) % WORKERS];
+    while (lt_now() < stress_end) {
+        int which = (int)pick(self, 2);
+        guarded *it = &foreign[which];
+        int64_t now = lt_now();
+        empty_box(&boxes[self->index]);
+        if (!wait_until(&it->lock, now + pick(self, 300000), pick(self, 2) ? LONG_AGO : now))
+            continue;
+        enter(it, self);
+        self->entered[which]++;
+        self->operations++;
+        linger(self);
+        if (lt_load_acquire(&theirs->full) == 0) {
+            theirs->which = which;
+            theirs->giver = self->ident;
+            set_word(&theirs->full, 1);
+        } else {
+            leave(it, self);
+            CHECK(lt_lock_release(&it->lock));
+        }
+    }
+    lt_fetch_add(&givers_left, UINT32_MAX);
+    while (lt_load_acquire(&givers_left) != 0 || lt_load_acquire(&boxes[self->index].full)) {
+        empty_box(&boxes[self->index]);
+        lt_thread_yield();
+    }
+}
+
+static void run_foreign(void)
+{
+    set_word(&givers_left, WORKERS);
+    run_workers(WORKERS, foreign_body);
+    check_counts(&foreign[0], 0);
+    check_counts(&foreign[1], 1);
+}
+
+/* Undone at random; nobody else releases here, so that what is taken stays taken. */
+static void undo_body(worker *self)
+{
+    while (lt_now() < stress_end) {
+        int64_t now = lt_now();
+        int64_t since = pick(self, 3) == 0 ? LONG_AGO : now;
+        lt_lock_settle(&one.lock);
+        bool taken = pick(self, 2) ? lt_lock_try(&one.lock)
+                                   : wait_until(&one.lock, now + pick(self, 100000), since);
+        self->operations++;
+        if (!taken) {
+            CHECK(!lt_lock_undo(&one.lock));
+            linger(self);
+            continue;
+        }
+        enter(&one, self);
+        self->entered[0]++;
+        linger(self);
+        if (pick(self, 3) == 0) {
+            lt_lock_settle(&one.lock);
+            CHECK(!lt_lock_try(&one.lock));
+            CHECK(!lt_lock_undo(&one.lock));
+            leave(&one, self);
+            CHECK(lt_lock_release(&one.lock));
+        } else {
+            leave(&one, self);
+            CHECK(lt_lock_undo(&one.lock));
+        }
+    }
+}
+
+static void run_undo(void)
+{
+    run_workers(WORKERS, undo_body);
+    check_counts(&one, 0);
+}
+
+/* Several locks, in order, every way to take them, and looks at the queues. */
+enum { MIXED = 3 };
+static guarded mixed[MIXED];
+
+static bool take_somehow(guarded *it, worker *self)
+{
+    int64_t now = lt_now();
+    int64_t since = pick(self, 8) == 0 ? LONG_AGO : pick(self, 8) == 0 ? NEVER : now;
+    lt_status status;
+    switch (pick(self, 5)) {
+    case 0:
+        return lt_lock_try(&it->lock);
+    case 1:
+        return wait_until(&it->lock, now + pick(self, 2000000), since);
+    case 2:
+        do
+            status = lt_lock_wait(&it->lock, LT_FOREVER, since, LT_BRIEF);
+        while (status == LT_INTERRUPTED);
+        CHECK(status == LT_ACQUIRED);
+        return true;
+    case 3:
+        hold_queue(&it->lock);
+        linger(self);
+        let_queue(&it->lock);
+        return false;
+    default:
+        return wait_until(&it->lock, LT_FOREVER, since);
+    }
+}
+
+static void mix_from(int first, worker *self)
+{
+    int which = first + (int)pick(self, (uint32_t)(MIXED - first));
+    guarded *it = &mixed[which];
+    self->operations++;
+    if (!take_somehow(it, self))
+        return;
+    enter(it, self);
+    self->entered[which]++;
+    linger(self);
+    if (which + 1 < MIXED && pick(self, 2) == 0)
+        mix_from(which + 1, self);
+    leave(it, self);
+    CHECK(pick(self, 2) == 0 ? lt_lock_release(&it->lock) : lt_lock_undo(&it->lock));
+}
+
+static void mix_body(worker *self)
+{
+    while (lt_now() < stress_end) {
+        mix_from(0, self);
+        linger(self);
+    }
+}
+
+static void run_mix(void)
+{
+    run_workers(WORKERS, mix_body);
+    for (int i = 0; i < MIXED; i++)
+        check_counts(&mixed[i], i);
+}
+
+const kind lock_kinds[] = {
+    {"count", run_count, false},
+    {"try", run_try, false},
+    {"timed", run_timed, false},
+    {"crossing", run_crossing, false},
+    {"give up", run_give_up, false},
+    {"rally", run_rally, false},
+    {"spinner", run_spinner, false},
+    {"foreign", run_foreign, false},
+    {"undo", run_undo, false},
+    {"mix", run_mix, false},
+    {NULL, NULL, false},
+};

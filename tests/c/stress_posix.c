@@ -1,0 +1,169 @@
+/* What is POSIX's: signals, the watchdog, and edge cases of descriptors and fork. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "stress.h"
+
+static const char *hang_message;
+
+static void hang(int signum)
+{
+    (void)signum;
+    ssize_t written = write(2, hang_message, strlen(hang_message));
+    _exit(written < 0 ? 3 : 1);
+}
+
+void platform_watch(unsigned seconds, const char *message)
+{
+    hang_message = message;
+    signal(SIGALRM, hang);
+    alarm(seconds);
+}
+
+static void note_signal(int signum)
+{
+    (void)signum;
+    lt_fetch_add(&signals_seen, 1);
+}
+
+void platform_catch(void)
+{
+    struct sigaction action;
+    memset(&action, 0, sizeof action);
+    action.sa_handler = note_signal;
+    CHECK(sigaction(SIGUSR1, &action, NULL) == 0);
+}
+
+int platform_signal(uintptr_t ident)
+{
+    return lt_thread_signal(ident, SIGUSR1);
+}
+
+/* Without descriptors for its pipe, a patient wait is a brief one. */
+static void test_no_descriptors(void)
+{
+    struct rlimit before, none;
+    lt_parker parker;
+    CHECK(getrlimit(RLIMIT_NOFILE, &before) == 0);
+    none = before;
+    none.rlim_cur = 0;
+    CHECK(setrlimit(RLIMIT_NOFILE, &none) == 0);
+    lt_parker_init(&parker);
+    CHECK(lt_park(&parker, LT_FOREVER, LT_PATIENT) == LT_WAKE_SIGNAL);
+    CHECK(lt_park(&parker, lt_now() + 1, LT_PATIENT) == LT_WAKE_TIMEOUT);
+    lt_unpark(&parker);
+    CHECK(lt_park(&parker, LT_FOREVER, LT_PATIENT) == LT_WAKE_TOKEN);
+    lt_parker_destroy(&parker);
+    CHECK(setrlimit(RLIMIT_NOFILE, &before) == 0);
+}
+
+/* A signal that was held back ends the sleep, and so does one that comes meanwhile; a
+ * patient wait takes no time-out for a signal. */
+static void test_patience(void)
+{
+    lt_parker parker;
+    lt_parker_init(&parker);
+    platform_catch();
+    set_word(&signals_seen, 0);
+    lt_signals_hold();
+    lt_signals_hold();
+    CHECK(raise(SIGUSR1) == 0);
+    CHECK(lt_load(&signals_seen) == 0);
+    CHECK(lt_park(&parker, LT_FOREVER, LT_PATIENT) == LT_WAKE_SIGNAL);
+    CHECK(lt_load(&signals_seen) == 1);
+    int64_t deadline = lt_now() + 20 * MILLISECOND;
+    CHECK(lt_park(&parker, deadline, LT_PATIENT) == LT_WAKE_TIMEOUT);
+    CHECK(lt_now() >= deadline);
+    CHECK(raise(SIGUSR1) == 0);
+    lt_signals_release();
+    CHECK(lt_load(&signals_seen) == 1);
+    lt_signals_release();
+    CHECK(lt_load(&signals_seen) == 2);
+    lt_parker_destroy(&parker);
+}
+
+static lt_atomic_u32 has_lived;
+
+static void live_shortly(worker *self)
+{
+    (void)self;
+    set_word(&has_lived, 1);
+}
+
+/* Starts a thread, and waits patiently for a lock, as a process that lost its parent's
+ * threads can. */
+static void live_in_child(void)
+{
+    static worker again;
+    lt_lock lock = {0};
+    lt_platform_after_fork();
+    lt_census_after_fork();
+    CHECK(lt_census_count() == 0);
+    lt_census_await_arrivals();
+    start_worker(&again, 0, 0, live_shortly);
+    while (lt_census_count() != 0 || lt_load(&has_lived) == 0)
+        lt_thread_yield();
+    CHECK(lt_lock_try(&lock));
+    lt_signals_hold();
+    CHECK(lt_lock_wait(&lock, lt_now() + MILLISECOND, 0, LT_PATIENT) == LT_TIMED_OUT);
+    lt_signals_release();
+    CHECK(lt_lock_release(&lock));
+    check_idle(&lock);
+    _exit(0);
+}
+
+static lt_atomic_u32 may_end;
+
+static void outlive_fork(worker *self)
+{
+    (void)self;
+    await_word(&may_end, 1);
+}
+
+static void test_fork(void)
+{
+    int status = -1;
+    set_word(&may_end, 0);
+    start_worker(&stress_workers[0], 0, 0, outlive_fork);
+    lt_census_await_arrivals();
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0)
+        live_in_child();
+    CHECK(waitpid(child, &status, 0) == child);
+    CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    CHECK(lt_census_count() == 1);
+    set_word(&may_end, 1);
+    await_threads();
+}
+
+/* What leaves after the census began anew is not counted. */
+static void test_generations(void)
+{
+    lt_census_arrive(UINT32_MAX - 1);
+    CHECK(lt_census_count() == 0);
+    lt_census_leave(UINT32_MAX - 1);
+    CHECK(lt_census_count() == 0);
+}
+
+static void run_posix_edges(void)
+{
+    test_no_descriptors();
+    test_patience();
+    test_generations();
+    /* ThreadSanitizer starts no threads after a fork with threads. */
+    if (!UNDER_TSAN)
+        test_fork();
+}
+
+const kind platform_kinds[] = {
+    {"posix", run_posix_edges, true},
+    {NULL, NULL, false},
+};

@@ -1,0 +1,267 @@
+"""The interpreter ends cleanly, whatever its threads are doing.
+
+Each kind of exit is tried many times, for what goes wrong at exit is a matter of moments:
+LOWTHREADS_EXITS=1000 tries a thousand of each.
+"""
+
+from __future__ import annotations
+
+import builtins
+import os
+import textwrap
+
+import pytest
+
+from support import end_child, run_child, start_child
+
+EXITS = int(os.environ.get("LOWTHREADS_EXITS", "12"))
+AT_ONCE = 3
+LIMIT = 20.0
+
+PRELUDE = """
+import atexit, sys, time
+
+late = []
+
+@atexit.register  # before lowthreads does so: runs after it
+def run_late():
+    for function in late:
+        function()
+
+from lowthreads import _count, allocate_lock, get_ident, start_new_thread
+from support import await_waiter, wait_until
+
+number = int(sys.argv[1])  # of this exit
+
+def held():
+    lock = allocate_lock()
+    lock.acquire()
+    return lock
+
+def spin(microseconds):
+    until = time.perf_counter() + microseconds * 1e-6
+    while time.perf_counter() < until:
+        pass
+
+def run_for_ever():
+    while True:
+        sum(range(100))
+
+def acquire_for_ever(lock, *args):
+    while True:
+        lock.acquire(*args)
+
+def pass_on(first, second):
+    while True:
+        first.acquire()
+        second.release()
+
+def start_for_ever():
+    while True:
+        try:
+            start_new_thread(int, ())
+        except RuntimeError:
+            return
+        wait_until(lambda: _count() < 100)
+"""
+
+KINDS = {
+    "run Python code": """
+        for _ in range(4):
+            start_new_thread(run_for_ever, ())
+        """,
+    "sleep": """
+        for _ in range(4):
+            start_new_thread(time.sleep, (0.0001 * number,))
+            start_new_thread(time.sleep, (60,))
+        """,
+    "wait": """
+        lock = held()
+        for _ in range(4):
+            start_new_thread(lock.acquire, ())
+        await_waiter(lock)
+        """,
+    "wait with a timeout": """
+        lock = held()
+        for _ in range(4):
+            start_new_thread(lock.acquire, (True, 60))
+        await_waiter(lock)
+        """,
+    "time out": """
+        lock = held()
+        for _ in range(4):
+            start_new_thread(acquire_for_ever, (lock, True, 0.0005))
+        await_waiter(lock)
+        """,
+    "hand locks over": """
+        ping, pong = held(), held()
+        start_new_thread(pass_on, (ping, pong))
+        start_new_thread(pass_on, (pong, ping))
+        ping.release()
+        spin(100 * number)
+        """,
+    "wait in a with statement": """
+        def enter(lock):
+            with lock:
+                lock.acquire()
+
+        lock = allocate_lock()
+        for _ in range(4):
+            start_new_thread(enter, (lock,))
+        await_waiter(lock)
+        """,
+    "have just been started": """
+        for _ in range(number % 7 + 1):
+            start_new_thread(int, ())
+        """,
+    "have just been started, to run for ever": """
+        for _ in range(number % 7 + 1):
+            start_new_thread(run_for_ever, ())
+        """,
+    "are started at exit": """
+        lock = held()
+
+        @atexit.register
+        def start():
+            for function, args in [(int, ()), (run_for_ever, ()), (lock.acquire, ())]:
+                start_new_thread(function, args)
+        """,
+    "are started late at exit": """
+        lock = held()
+
+        @late.append
+        def start():
+            for function, args in [(int, ()), (run_for_ever, ()), (lock.acquire, ())]:
+                start_new_thread(function, args)
+        """,
+    "are finishing": """
+        gates = [held() for _ in range(8)]
+        for moment, gate in enumerate(gates):
+            start_new_thread(lambda gate, moment: (gate.acquire(), spin(moment * 50)),
+                             (gate, moment))
+        wait_until(lambda: _count() == 8)
+        for gate in gates:
+            gate.release()
+        """,
+    "are finishing late at exit": """
+        gates = [held() for _ in range(8)]
+        for gate in gates:
+            start_new_thread(gate.acquire, ())
+
+        @late.append
+        def finish():
+            for gate in gates:
+                gate.release()
+            spin(50 * number)
+        """,
+    "start threads": """
+        for _ in range(2):
+            start_new_thread(start_for_ever, ())
+        late.append(lambda: spin(100 * number))
+        """,
+    "raise": """
+        sys.unraisablehook = lambda unraisable: None
+        gates = [held() for _ in range(8)]
+        for gate in gates:
+            start_new_thread(lambda gate: gate.acquire() / 0, (gate,))
+        wait_until(lambda: _count() == 8)
+        for gate in gates:
+            gate.release()
+        """,
+    "are started as modules go": """
+        class Starts:
+            def __del__(self, start=start_new_thread, error=RuntimeError):
+                try:
+                    start(int, ())
+                except error:
+                    pass
+
+        here, sys.kept = Starts(), Starts()
+        """,
+    "release locks that go with the interpreter": """
+        class Releases:
+            def __init__(self, lock):
+                self.lock = lock
+
+            def __del__(self):
+                self.lock.release()
+
+        sys.kept = [Releases(held()) for _ in range(4)]
+        for one in sys.kept:
+            start_new_thread(one.lock.acquire, ())
+        """,
+}
+
+ALL = (
+    textwrap.dedent(KINDS["run Python code"] + KINDS["time out"] + KINDS["wait"])
+    + """
+@atexit.register
+def start():
+    start_new_thread(int, ())
+
+start_new_thread(start_for_ever, ())
+"""
+)
+
+ENDS = {
+    # How the main thread ends; the exit status, and the end of stderr.
+    "sys.exit()": (0, ""),
+    "sys.exit(3)": (3, ""),
+    "sys.exit('a text')": (1, "a text\n"),
+    "raise SystemExit(4)": (4, ""),
+    "1 / 0": (1, "ZeroDivisionError: division by zero\n"),
+    "raise LookupError('on purpose')": (1, "LookupError: on purpose\n"),
+}
+
+
+def exit_often(body: str, status: int = 0, last_words: str = "") -> None:
+    """End as many processes as is asked for; each must end as is said."""
+    for first in range(0, EXITS, AT_ONCE):
+        numbers = range(first, min(first + AT_ONCE, EXITS))
+        children = [start_child(body, number, timeout=LIMIT) for number in numbers]
+        ends = [(*end_child(child, LIMIT), child.returncode) for child in children]
+        for stdout, stderr, returncode in ends:
+            assert (returncode, stdout) == (status, ""), stderr
+            assert stderr.endswith(last_words)
+            # No other text, and no other traceback.
+            assert "Traceback" not in stderr[1:]
+            assert stderr.startswith("Traceback") or stderr == last_words
+
+
+@pytest.mark.parametrize("threads", KINDS)
+def test_the_interpreter_ends_while_threads(threads: str) -> None:
+    exit_often(PRELUDE + textwrap.dedent(KINDS[threads]))
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_the_end_of_the_main_thread_decides_the_exit_status(end: str) -> None:
+    exit_often(PRELUDE + ALL + end, *ENDS[end])
+
+
+REFUSED = """
+lock, asked, answered = held(), held(), held()
+answers = []
+
+def ask():
+    asked.acquire()
+    try:
+        start_new_thread(print, ("it runs",))
+    except Exception as error:
+        answers.append(f"{type(error).__name__}: {error}")
+    answered.release()
+
+start_new_thread(ask, ())
+await_waiter(asked)
+
+@late.append
+def wait_for_answer():
+    asked.release()
+    answered.acquire()
+    print(*answers)
+"""
+
+
+def test_another_thread_can_not_start_threads_while_the_interpreter_ends() -> None:
+    error = getattr(builtins, "PythonFinalizationError", RuntimeError).__name__
+    output = run_child(PRELUDE + REFUSED, 0).stdout
+    assert output == f"{error}: can't create new thread at interpreter shutdown\n"

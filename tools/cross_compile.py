@@ -1,0 +1,123 @@
+"""Compiles the shim and its stress program for platforms that this machine doesn't run.
+
+Warnings are errors.  A target whose compiler is not installed is skipped, with a message.
+Exit status: 0 if something was compiled and nothing failed, else 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT / "tests" / "c"))
+
+from build import command  # noqa: E402
+
+MINGW = ["x86_64-w64-mingw32-gcc"]
+ZIG = [sys.executable, "-m", "ziglang", "cc", "-target"]
+
+# What Microsoft's compiler is given for atomics, in a compiler that would choose others.
+MSVC_ATOMICS = ["-DLT_ATOMIC_H", "-include", "platform/atomic_msvc.h"]
+
+
+class Job(NamedTuple):
+    """One compiler, and what it is to build."""
+
+    name: str
+    compiler: list[str]
+    parker: str
+    flags: list[str]
+
+
+def _zig(triple: str, parker: str, *flags: str) -> Job:
+    return Job(f"{triple}-{parker}", [*ZIG, triple], parker, list(flags))
+
+
+TARGETS = {
+    "win32": [
+        Job("win32", MINGW, "win32", []),
+        Job("win32-msvc-atomics", MINGW, "win32", MSVC_ATOMICS),
+    ],
+    "macos": [_zig(f"{machine}-macos", "pthread") for machine in ("aarch64", "x86_64")],
+    "musl": [
+        _zig(f"{machine}-linux-musl", parker, "-static")
+        for machine in ("x86_64", "aarch64")
+        for parker in ("futex", "pthread")
+    ],
+    "linux-arm64": [_zig("aarch64-linux-gnu", parker) for parker in ("futex", "pthread")],
+}
+
+
+def lacks(job: Job) -> str:
+    """Return what must be installed for the job; nothing: ""."""
+    if job.compiler[: len(ZIG)] == ZIG:
+        return "" if importlib.util.find_spec("ziglang") else "the package ziglang, from PyPI"
+    return "" if shutil.which(job.compiler[0]) else job.compiler[0]
+
+
+def run(job: Job, folder: Path) -> str:
+    """Compile and link; return "" or the compiler's messages."""
+    suffix = ".exe" if job.parker == "win32" else ""
+    output = folder / f"stress-{job.name}{suffix}"
+    line = command(job.compiler, job.parker, ["-O2", *job.flags], output)
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    return "" if done.returncode == 0 else f"{shlex.join(line)}\n{done.stdout}{done.stderr}"
+
+
+def compile_all(jobs: list[Job], folder: Path) -> bool:
+    """Run the jobs, and say how each went; return whether all went well, and one at all."""
+    compiled = failed = 0
+    for job in jobs:
+        lacking = lacks(job)
+        if lacking:
+            print(f"{job.name:32} skipped: needs {lacking}", flush=True)
+            continue
+        messages = run(job, folder)
+        print(f"{job.name:32} {'FAILED' if messages else 'ok'}", flush=True)
+        if messages:
+            print(messages, flush=True)
+            failed += 1
+        else:
+            compiled += 1
+    return compiled > 0 and failed == 0
+
+
+def main() -> int:
+    """Run the command line; return the exit status."""
+    parser = argparse.ArgumentParser(
+        description="Compile the shim and its stress program for other platforms."
+    )
+    parser.add_argument(
+        "--target",
+        action="append",
+        choices=TARGETS,
+        help="compile for this one; may be repeated (default: all)",
+    )
+    parser.add_argument(
+        "--output", type=Path, metavar="FOLDER", help="keep the programs here (default: don't)"
+    )
+    parser.add_argument("--list", action="store_true", help="say what there is, and end")
+    chosen = parser.parse_args()
+    targets = list(dict.fromkeys(chosen.target or TARGETS))
+    if chosen.list:
+        for target in targets:
+            print(f"{target}: {', '.join(job.name for job in TARGETS[target])}")
+        return 0
+    jobs = [job for target in targets for job in TARGETS[target]]
+    if chosen.output:
+        chosen.output.mkdir(parents=True, exist_ok=True)
+        return not compile_all(jobs, chosen.output)
+    with tempfile.TemporaryDirectory() as folder:
+        return not compile_all(jobs, Path(folder))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
