@@ -23,10 +23,9 @@
  *               LT_LOCKED may be set at any time meanwhile, by a thread that barges in,
  *               or cleared, by a release that need not look at the queue.
  *   newest      the last waiter of a ring, whose next is the first; NULL when empty.
- *   owner       ident | LT_FRESH of who took the lock last, a fact about the past: the
- *               lock may be free, or released by another.  LT_FRESH: and
- *               has not called lt_lock_settle since.  Written only by who takes it, by who
- *               hands it over, and to clear one's own LT_FRESH.
+ *   owner       ident of who took the lock last, a fact about the past: the lock may be
+ *               free, or released by another.  Written by who takes it or hands it over,
+ *               and for LT_FRESH by who took it.
  *
  *   from                      event                          to
  *   -                         try, wait                      LOCKED
@@ -136,15 +135,7 @@ static void end_edit(lt_lock *lock, uint32_t set, uint32_t clear)
 
 static void own(lt_lock *lock, uintptr_t ident)
 {
-    lt_store_uptr(&lock->owner, ident | LT_FRESH);
-}
-
-void lt_lock_settle(lt_lock *lock)
-{
-    uintptr_t self = lt_thread_ident();
-    uintptr_t fresh = self | LT_FRESH;
-    if (lt_load_uptr(&lock->owner) == fresh)
-        lt_cas_uptr(&lock->owner, &fresh, self);
+    lt_store_uptr(&lock->owner, ident);
 }
 
 /* For a WOKEN waiter, with LT_EDITING held; ends LT_WAKING.  Takes the lock if it is
@@ -264,6 +255,21 @@ bool lt__lock_release_slowly(lt_lock *lock)
             return true;
         }
     }
+}
+
+/* ---- Being torn away -------------------------------------------------------- */
+
+void lt_lock_settle(lt_lock *lock)
+{
+    uintptr_t self = lt_thread_ident();
+    uintptr_t fresh = self | LT_FRESH;
+    if (lt_load_uptr(&lock->owner) == fresh)
+        lt_cas_uptr(&lock->owner, &fresh, self);
+}
+
+void lt_lock_mark(lt_lock *lock)
+{
+    lt_store_uptr(&lock->owner, lt_thread_ident() | LT_FRESH);
 }
 
 bool lt_lock_undo(lt_lock *lock)

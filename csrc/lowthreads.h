@@ -109,12 +109,9 @@ enum {
     LT_EDITING = 8u, /* a thread edits the queue (a spin lock of a few instructions) */
 };
 
-#define LT_FRESH ((uintptr_t)1) /* in owner, beside the ident: see lt_lock_undo */
+#define LT_FRESH ((uintptr_t)1) /* in owner, beside the ident: see lt_lock_mark */
 
 bool lt__lock_release_slowly(lt_lock *lock);
-
-/* Makes lt_lock_undo do nothing until the calling thread takes the lock again. */
-void lt_lock_settle(lt_lock *lock);
 
 /* Takes the lock if it is free.  Never blocks. */
 static inline bool lt_lock_try(lt_lock *lock)
@@ -122,7 +119,7 @@ static inline bool lt_lock_try(lt_lock *lock)
     uint32_t state = lt_load(&lock->state);
     while (!(state & LT_LOCKED)) {
         if (lt_cas_acquire(&lock->state, &state, state | LT_LOCKED)) {
-            lt_store_uptr(&lock->owner, lt_thread_ident() | LT_FRESH);
+            lt_store_uptr(&lock->owner, lt_thread_ident());
             return true;
         }
     }
@@ -144,9 +141,11 @@ static inline bool lt_lock_release(lt_lock *lock)
     return lt__lock_release_slowly(lock);
 }
 
-/* Releases the lock if the calling thread took it since its last lt_lock_settle, and
- * holds it.  For a caller that was torn away (by an exception out of a signal handler)
- * before it could see whether it took the lock.  Returns whether it released. */
+/* For a caller that may be torn away (by an exception out of a signal handler) before it
+ * sees whether it took the lock: it settles, then tries and waits and marks what it took,
+ * all in C, and if it is torn away it undoes, which releases the lock if it is marked. */
+void lt_lock_settle(lt_lock *lock);
+void lt_lock_mark(lt_lock *lock);
 bool lt_lock_undo(lt_lock *lock);
 
 /* Whether a thread holds the lock. */
@@ -204,7 +203,6 @@ static inline lt_status lt_rlock_try(lt_rlock *rlock)
     if (lt_rlock_owned(rlock)) {
         if (rlock->lock.levels == LT_RLOCK_MAX)
             return LT_OVERFLOW;
-        lt_store_uptr(&rlock->lock.owner, lt_thread_ident() | LT_FRESH);
     } else if (!lt_lock_try(&rlock->lock)) {
         return LT_TIMED_OUT;
     }
@@ -233,8 +231,9 @@ static inline bool lt_rlock_release(lt_rlock *rlock)
 uint32_t lt_rlock_release_all(lt_rlock *rlock);
 void lt_rlock_restore(lt_rlock *rlock, uint32_t levels);
 
-/* As lt_lock_settle, lt_lock_undo (which releases once) and lt_lock_reinit. */
+/* As for the lock; to undo releases once. */
 void lt_rlock_settle(lt_rlock *rlock);
+void lt_rlock_mark(lt_rlock *rlock);
 bool lt_rlock_undo(lt_rlock *rlock);
 void lt_rlock_reinit(lt_rlock *rlock);
 

@@ -35,6 +35,11 @@ void lt_rlock_settle(lt_rlock *rlock)
     lt_lock_settle(&rlock->lock);
 }
 
+void lt_rlock_mark(lt_rlock *rlock)
+{
+    lt_lock_mark(&rlock->lock);
+}
+
 bool lt_rlock_undo(lt_rlock *rlock)
 {
     uintptr_t fresh = lt_thread_ident() | LT_FRESH;

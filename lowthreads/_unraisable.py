@@ -20,7 +20,7 @@ def _hook_args(message: str, error: BaseException, obj: object) -> Any:
 
 def report(message: str, error: BaseException, obj: object) -> None:
     """Give the hook an exception.  Raises nothing."""
-    hook = sys.unraisablehook
+    hook = getattr(sys, "unraisablehook", None) or sys.__unraisablehook__
     try:
         hook(_hook_args(message, error, obj))
     except BaseException as second:

@@ -14,6 +14,7 @@ Only the main thread runs handlers.  The shim lets all other threads wait in one
 
 from __future__ import annotations
 
+import os
 import signal
 from typing import Any, Callable
 
@@ -36,7 +37,7 @@ FOREVER = (1 << 63) - 1
 def wait(
     handle: Any,
     nanoseconds: int = UNBOUNDED,
-    lock_wait: LockWait = lib.lt_ffi_lock_wait,
+    lock_wait: LockWait = lib.lt_ffi_lock_wait_marked,
 ) -> bool:
     """Wait until the lock is taken or the time is over; return whether it was taken.
 
@@ -60,24 +61,43 @@ if hasattr(signal, "pthread_sigmask"):
         """
         signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
+    class _Watch:
+        """The shim's descriptor while it is the interpreter's, and whose place it takes."""
+
+        fd = -1
+        before = -1
+
     def _wait_patiently(handle: Any, deadline: int, since: int, lock_wait: LockWait) -> int:
         fd = lib.lt_signals_fd()
         if fd < 0:  # no descriptors left: look again soon
             run_handlers()
             return lock_wait(handle, deadline, since, _BRIEF)
+        _Watch.fd = fd
         try:
             before = signal.set_wakeup_fd(fd, warn_on_full_buffer=False)
         except ValueError:  # not the main interpreter, whose handlers alone run
             return lock_wait(handle, deadline, since, _PLAIN)
         try:
-            if before != fd:
+            if before != fd:  # else within a handler that runs below
+                _Watch.before = before
                 lib.lt_signals_forward(before)
             run_handlers()
+            if lib.lt_signals_fd() != fd:  # a handler forked, and this is the child
+                return _INTERRUPTED
             return lock_wait(handle, deadline, since, _PATIENT)
         finally:
             _set_wakeup_fd_back(before)
             if before != fd:
                 lib.lt_signals_flush()
+
+    def _after_fork() -> None:
+        """In the child, take the parent's descriptor away from the interpreter."""
+        if _Watch.fd >= 0:
+            current = signal.set_wakeup_fd(-1)
+            _set_wakeup_fd_back(_Watch.before if current == _Watch.fd else current)
+            _Watch.fd = _Watch.before = -1
+
+    os.register_at_fork(after_in_child=_after_fork)
 
     def _set_wakeup_fd_back(before: int) -> None:
         try:

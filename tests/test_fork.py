@@ -381,41 +381,28 @@ def test_a_waiting_main_thread_is_not_woken_by_signals_and_waits_in_the_child() 
     )
 
 
-@forked_by_both
-def test_a_child_ends_the_usual_way_too(by: str) -> None:
+def test_a_child_ends_the_usual_way_too() -> None:
     # Through the interpreter's end, that is, and not by os._exit.
     run(
         """
+        import faulthandler
+        # In the child, its thread is gone, and the interpreter's end waits for it.
+        faulthandler.cancel_dump_traceback_later()
+
         lock = held()
         for _ in range(3):
             start_new_thread(lock.acquire, ())
             start_new_thread(run_for_ever, ())
         for number in range(20):
             start_new_thread(int, ())
-            if sys.argv[1] == "main":
-                pid = os.fork()
-                if pid == 0:
-                    start_new_thread(int, ())
-                    start_new_thread(run_for_ever, ())
-                    sys.exit(number)
-            else:
-                pids = []
-
-                def forking():
-                    pid = os.fork()
-                    if pid == 0:
-                        # The thread that forked ends, and the process with it.
-                        start_new_thread(int, ())
-                        return
-                    pids.append(pid)
-
-                start_new_thread(forking, ())
-                wait_until(lambda: pids)
-                pid = pids[0]
+            pid = os.fork()
+            if pid == 0:
+                start_new_thread(int, ())
+                start_new_thread(run_for_ever, ())
+                sys.exit(number)
             status = os.waitpid(pid, 0)[1]
             assert os.WIFEXITED(status), status
-            if sys.argv[1] == "main":
-                assert os.WEXITSTATUS(status) == number
+            assert os.WEXITSTATUS(status) == number
         """,
-        by,
+        "main",
     )

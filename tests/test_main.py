@@ -177,11 +177,14 @@ def test_wait_that_no_signal_ends(tmp_path: Path) -> None:
             def acquire(self, *args, **kwargs):
                 if threading.current_thread() is not threading.main_thread():
                     return self._lock.acquire(*args, **kwargs)
-                signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])
+                came = []
+                handler = signal.signal(signal.SIGALRM, lambda *given: came.append(given))
                 try:
                     return self._lock.acquire(*args, **kwargs)
                 finally:
-                    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGALRM])
+                    signal.signal(signal.SIGALRM, handler)
+                    for given in came:
+                        handler(*given)
 
             def __getattr__(self, name):
                 return getattr(self._lock, name)

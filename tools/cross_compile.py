@@ -25,7 +25,11 @@ MINGW = ["x86_64-w64-mingw32-gcc"]
 ZIG = [sys.executable, "-m", "ziglang", "cc", "-target"]
 
 # What Microsoft's compiler is given for atomics, in a compiler that would choose others.
-MSVC_ATOMICS = ["-DLT_ATOMIC_H", "-include", "platform/atomic_msvc.h"]
+MSVC_ATOMICS = [
+    "-DLT_ATOMIC_H",
+    "-DLT_THREAD_LOCAL=_Thread_local",
+    *("-include", "platform/atomic_msvc.h"),
+]
 
 
 class Job(NamedTuple):
@@ -114,9 +118,9 @@ def main() -> int:
     jobs = [job for target in targets for job in TARGETS[target]]
     if chosen.output:
         chosen.output.mkdir(parents=True, exist_ok=True)
-        return not compile_all(jobs, chosen.output)
+        return int(not compile_all(jobs, chosen.output))
     with tempfile.TemporaryDirectory() as folder:
-        return not compile_all(jobs, Path(folder))
+        return int(not compile_all(jobs, Path(folder)))
 
 
 if __name__ == "__main__":

@@ -16,19 +16,19 @@
 
 typedef struct { ...; } lt_lock;
 
-bool lt_lock_try(lt_lock *);                     /* never blocks */
+bool lt_ffi_lock_try_marked(lt_lock *);          /* never blocks */
 bool lt_lock_release(lt_lock *);                 /* never blocks */
 void lt_lock_settle(lt_lock *);                  /* never blocks */
 bool lt_lock_undo(lt_lock *);                    /* never blocks */
 bool lt_lock_locked(lt_lock *);                  /* never blocks */
 uintptr_t lt_lock_owner(lt_lock *);              /* never blocks */
 void lt_lock_reinit(lt_lock *);                  /* never blocks */
-int lt_ffi_lock_wait(lt_lock *, int64_t deadline, int64_t since, int patience);
+int lt_ffi_lock_wait_marked(lt_lock *, int64_t deadline, int64_t since, int patience);
                                                  /* blocks: detaches */
 
 typedef struct { ...; } lt_rlock;
 
-int lt_rlock_try(lt_rlock *);                    /* never blocks */
+int lt_ffi_rlock_try_marked(lt_rlock *);         /* never blocks */
 bool lt_rlock_release(lt_rlock *);               /* never blocks */
 bool lt_rlock_locked(lt_rlock *);                /* never blocks */
 uintptr_t lt_rlock_owner(lt_rlock *);            /* never blocks */
@@ -40,7 +40,7 @@ void lt_rlock_restore(lt_rlock *, uint32_t levels);
 void lt_rlock_settle(lt_rlock *);                /* never blocks */
 bool lt_rlock_undo(lt_rlock *);                  /* never blocks */
 void lt_rlock_reinit(lt_rlock *);                /* never blocks */
-int lt_ffi_rlock_wait(lt_rlock *, int64_t deadline, int64_t since, int patience);
+int lt_ffi_rlock_wait_marked(lt_rlock *, int64_t deadline, int64_t since, int patience);
                                                  /* blocks: detaches */
 
 #define LT_NOT_STARTED ...

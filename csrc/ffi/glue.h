@@ -45,6 +45,40 @@ static int lt_ffi_rlock_wait(lt_rlock *rlock, int64_t deadline, int64_t since, i
 
 #include "interpreter.h"
 
+/* The same, and the try, for callers in Python: lt_lock_undo gives back what they took. */
+static int lt_ffi_lock_wait_marked(lt_lock *lock, int64_t deadline, int64_t since, int patience)
+{
+    int status = lt_ffi_lock_wait(lock, deadline, since, patience);
+    if (status == LT_ACQUIRED)
+        lt_lock_mark(lock);
+    return status;
+}
+
+static bool lt_ffi_lock_try_marked(lt_lock *lock)
+{
+    bool taken = lt_lock_try(lock);
+    if (taken)
+        lt_lock_mark(lock);
+    return taken;
+}
+
+static int lt_ffi_rlock_wait_marked(lt_rlock *rlock, int64_t deadline, int64_t since,
+                                    int patience)
+{
+    int status = lt_ffi_rlock_wait(rlock, deadline, since, patience);
+    if (status == LT_ACQUIRED)
+        lt_rlock_mark(rlock);
+    return status;
+}
+
+static int lt_ffi_rlock_try_marked(lt_rlock *rlock)
+{
+    int status = lt_rlock_try(rlock);
+    if (status == LT_ACQUIRED)
+        lt_rlock_mark(rlock);
+    return status;
+}
+
 static void lt_ffi_await_arrivals(void)
 {
     lt_detached state = lt_detach();

@@ -10,6 +10,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#ifndef LT_THREAD_LOCAL
+#define LT_THREAD_LOCAL __declspec(thread)
+#endif
+
 typedef struct lt_atomic_u32 {
     volatile long value;
 } lt_atomic_u32;

@@ -13,6 +13,7 @@
 static int pipe_out = -1;
 static lt_atomic_uptr pipe_in; /* the descriptor plus one; 0: none */
 static int forward = -1;
+static int stale[2] = {-1, -1}; /* the pipe of a parent: closed when there is another one */
 
 static int writing_end(void)
 {
@@ -22,6 +23,16 @@ static int writing_end(void)
 static bool make_private(int fd)
 {
     return fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 && fcntl(fd, F_SETFL, O_NONBLOCK) == 0;
+}
+
+static void close_stale(void)
+{
+    int i;
+    for (i = 0; i < 2; i++) {
+        if (stale[i] >= 0)
+            close(stale[i]);
+        stale[i] = -1;
+    }
 }
 
 int lt_signals_fd(void)
@@ -38,6 +49,7 @@ int lt_signals_fd(void)
     }
     pipe_out = ends[0];
     lt_store_uptr(&pipe_in, (uintptr_t)ends[1] + 1);
+    close_stale();
     return ends[1];
 }
 
@@ -118,12 +130,14 @@ void lt__poll_wake(void)
     put(writing_end(), "");
 }
 
+/* The descriptors stay open as long as the interpreter may still write to them. */
 void lt__poll_after_fork(void)
 {
     if (pipe_out < 0)
         return;
-    close(pipe_out);
-    close(writing_end());
+    close_stale();
+    stale[0] = pipe_out;
+    stale[1] = writing_end();
     pipe_out = forward = -1;
     lt_store_uptr(&pipe_in, 0);
 }

@@ -16,7 +16,7 @@ lt_wake lt__poll_sleep(int64_t deadline);
 /* Ends the sleep, also one that is only about to begin. */
 void lt__poll_wake(void);
 
-/* Closes the pipe, which is the parent's, after a fork. */
+/* Forgets the pipe, which is the parent's, after a fork. */
 void lt__poll_after_fork(void);
 
 #endif

@@ -42,7 +42,7 @@ void start_worker(worker *self, int index, size_t stack_size, void (*body)(worke
     self->random = (stress_seed * 1000003 + (uint64_t)index + 1) * UINT64_C(0x9E3779B97F4A7C15) | 1;
     self->body = body;
     lt_fetch_add(&threads_left, 1);
-    CHECK(lt_thread_start(run_worker, self, stack_size, &ident) == 0);
+    CHECK(lt_thread_start(run_worker, self, stack_size, NULL, &ident) == 0);
     CHECK(ident != 0 && ident % 2 == 0);
 }
 

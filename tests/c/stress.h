@@ -59,10 +59,14 @@ extern const kind edge_kinds[], lock_kinds[], signal_kinds[], thread_kinds[], pl
  * seconds. */
 void platform_watch(unsigned seconds, const char *message);
 
-/* From the first of these calls on, a signal adds 1 to signals_seen, before it interrupts
- * what the thread waits for; the other one sends a signal. */
+/* Signals, with the part that an interpreter has in them.  From the first of these calls on,
+ * a signal adds 1 to signals_seen, before it ends a patient wait; the second one sends one,
+ * to that thread, or to the process.  The others stand around a look at signals_seen and a
+ * patient wait. */
 void platform_catch(void);
-int platform_signal(uintptr_t ident);
+int platform_signal(uintptr_t ident, bool to_process);
+void platform_begin_patience(void);
+void platform_end_patience(void);
 extern lt_atomic_u32 signals_seen;
 
 extern uint64_t stress_seed;

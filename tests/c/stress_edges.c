@@ -1,4 +1,6 @@
 /* Edge cases that need no load. */
+#include <string.h>
+
 #include "stress.h"
 
 /* As the beginning of a wait: hands the lock over at once, or never. */
@@ -40,6 +42,17 @@ static void end_edge_waiter(void)
     set_word(&edge_go, 1);
     await_threads();
     check_idle(&edge.lock);
+}
+
+/* In a thread of its own: the main thread's name is the program's. */
+static void name_itself(worker *self)
+{
+    char name[64];
+    (void)self;
+    CHECK(lt_thread_name_max() >= 15);
+    CHECK(lt_thread_set_name("stress") == 0);
+    CHECK(lt_thread_get_name(name, sizeof name) == 0);
+    CHECK(strcmp(name, "stress") == 0);
 }
 
 static void test_unlocked(void)
@@ -126,6 +139,28 @@ static void test_reinit(void)
     CHECK(lt_lock_owner(&lock) == 0);
     CHECK(lt_lock_try(&lock));
     CHECK(lt_lock_release(&lock));
+}
+
+static void test_rlock(void)
+{
+    static lt_rlock rlock;
+    CHECK(!lt_rlock_locked(&rlock) && lt_rlock_owner(&rlock) == 0);
+    CHECK(!lt_rlock_release(&rlock) && lt_rlock_release_all(&rlock) == 0);
+    CHECK(!lt_rlock_undo(&rlock));
+    CHECK(lt_rlock_wait(&rlock, LT_FOREVER, lt_now(), LT_PLAIN) == LT_ACQUIRED);
+    CHECK(lt_rlock_levels(&rlock) == 1 && lt_rlock_owned(&rlock));
+    CHECK(lt_rlock_try(&rlock) == LT_ACQUIRED);
+    CHECK(lt_rlock_levels(&rlock) == 2);
+    CHECK(lt_rlock_undo(&rlock));
+    CHECK(lt_rlock_levels(&rlock) == 1 && lt_rlock_locked(&rlock));
+    lt_rlock_restore(&rlock, LT_RLOCK_MAX);
+    CHECK(lt_rlock_try(&rlock) == LT_OVERFLOW);
+    CHECK(lt_rlock_release_all(&rlock) == LT_RLOCK_MAX);
+    CHECK(!lt_rlock_locked(&rlock) && lt_rlock_owner(&rlock) == 0 && lt_rlock_levels(&rlock) == 0);
+    CHECK(lt_rlock_try(&rlock) == LT_ACQUIRED);
+    lt_rlock_reinit(&rlock);
+    check_idle(&rlock.lock);
+    CHECK(lt_rlock_owner(&rlock) == 0 && lt_rlock_levels(&rlock) == 0);
 }
 
 /* A waiter that has waited long owns the lock as soon as it is released. */
@@ -247,10 +282,12 @@ static void test_thread_facts(void)
 static void run_edges(void)
 {
     test_thread_facts();
+    run_workers(1, name_itself);
     test_unlocked();
     test_deadlines();
     test_undo();
     test_reinit();
+    test_rlock();
     test_parker();
     test_one_timeout();
     test_hand_off();

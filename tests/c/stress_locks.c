@@ -475,6 +475,93 @@ static void run_mix(void)
         check_counts(&mixed[i], i);
 }
 
+/* The re-entrant lock. */
+static lt_rlock re_entrant;
+static volatile uintptr_t re_holder;
+static volatile uint64_t re_entered;
+
+static bool take_rlock(worker *self)
+{
+    int64_t now = lt_now();
+    lt_rlock_settle(&re_entrant);
+    lt_status status = lt_rlock_try(&re_entrant);
+    if (status == LT_TIMED_OUT && pick(self, 4) != 0)
+        status = lt_rlock_wait(&re_entrant, pick(self, 2) ? LT_FOREVER : now + pick(self, 100000),
+                               pick(self, 4) == 0 ? LONG_AGO : now, LT_PLAIN);
+    CHECK(status == LT_ACQUIRED || status == LT_TIMED_OUT);
+    CHECK(lt_rlock_owned(&re_entrant) == (status == LT_ACQUIRED));
+    if (status == LT_TIMED_OUT)
+        CHECK(!lt_rlock_undo(&re_entrant));
+    return status == LT_ACQUIRED;
+}
+
+static void hold_rlock(worker *self, uint32_t level)
+{
+    CHECK(lt_rlock_levels(&re_entrant) == level);
+    CHECK(lt_rlock_locked(&re_entrant));
+    CHECK(re_holder == (level == 1 ? 0 : self->ident));
+    re_holder = self->ident;
+    re_entered++;
+    self->entered[0]++;
+    linger(self);
+    if (level < 5 && pick(self, 2)) {
+        CHECK(take_rlock(self));
+        hold_rlock(self, level + 1);
+    }
+    CHECK(lt_rlock_levels(&re_entrant) == level);
+    CHECK(re_holder == self->ident);
+    if (pick(self, 8) == 0) { /* as a condition variable's wait does */
+        re_holder = 0;
+        CHECK(lt_rlock_release_all(&re_entrant) == level);
+        CHECK(lt_rlock_release_all(&re_entrant) == 0);
+        linger(self);
+        while (!take_rlock(self))
+            ;
+        lt_rlock_restore(&re_entrant, level);
+        CHECK(re_holder == 0);
+        re_holder = self->ident;
+    }
+    if (level == 1)
+        re_holder = 0;
+    if (pick(self, 2)) {
+        CHECK(lt_rlock_release(&re_entrant));
+        return;
+    }
+    /* What was taken before it was settled can't be undone. */
+    if (level > 1) {
+        lt_rlock_settle(&re_entrant);
+        CHECK(!lt_rlock_undo(&re_entrant));
+        CHECK(lt_rlock_try(&re_entrant) == LT_ACQUIRED);
+        CHECK(lt_rlock_undo(&re_entrant));
+        CHECK(lt_rlock_levels(&re_entrant) == level);
+    }
+    CHECK(lt_rlock_release(&re_entrant));
+}
+
+static void rlock_body(worker *self)
+{
+    while (lt_now() < stress_end) {
+        self->operations++;
+        CHECK(!lt_rlock_owned(&re_entrant));
+        CHECK(!lt_rlock_release(&re_entrant));
+        if (take_rlock(self))
+            hold_rlock(self, 1);
+        linger(self);
+    }
+}
+
+static void run_rlock(void)
+{
+    uint64_t sum = 0;
+    re_entered = 0;
+    run_workers(WORKERS, rlock_body);
+    for (int i = 0; i < WORKERS; i++)
+        sum += stress_workers[i].entered[0];
+    CHECK(re_holder == 0 && re_entered == sum);
+    CHECK(lt_rlock_owner(&re_entrant) == 0 && lt_rlock_levels(&re_entrant) == 0);
+    check_idle(&re_entrant.lock);
+}
+
 const kind lock_kinds[] = {
     {"count", run_count, false},
     {"try", run_try, false},
@@ -486,5 +573,6 @@ const kind lock_kinds[] = {
     {"foreign", run_foreign, false},
     {"undo", run_undo, false},
     {"mix", run_mix, false},
+    {"rlock", run_rlock, false},
     {NULL, NULL, false},
 };

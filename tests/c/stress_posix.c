@@ -2,6 +2,7 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
+#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,10 +28,19 @@ void platform_watch(unsigned seconds, const char *message)
     alarm(seconds);
 }
 
+/* As CPython's handler: notes the signal, and then writes its number to the descriptor that
+ * it was told. */
+static lt_atomic_u32 wakeup_fd; /* plus one; 0: none */
+
 static void note_signal(int signum)
 {
-    (void)signum;
+    int before = errno;
+    unsigned char number = (unsigned char)signum;
     lt_fetch_add(&signals_seen, 1);
+    int fd = (int)lt_load_acquire(&wakeup_fd) - 1;
+    if (fd >= 0 && write(fd, &number, 1) < 0)
+        CHECK(errno == EAGAIN);
+    errno = before;
 }
 
 void platform_catch(void)
@@ -41,9 +51,22 @@ void platform_catch(void)
     CHECK(sigaction(SIGUSR1, &action, NULL) == 0);
 }
 
-int platform_signal(uintptr_t ident)
+int platform_signal(uintptr_t ident, bool to_process)
 {
-    return lt_thread_signal(ident, SIGUSR1);
+    return to_process ? kill(getpid(), SIGUSR1) : lt_thread_signal(ident, SIGUSR1);
+}
+
+void platform_begin_patience(void)
+{
+    int fd = lt_signals_fd();
+    CHECK(fd >= 0);
+    set_word(&wakeup_fd, (uint32_t)fd + 1);
+}
+
+void platform_end_patience(void)
+{
+    set_word(&wakeup_fd, 0);
+    lt_signals_flush();
 }
 
 /* Without descriptors for its pipe, a patient wait is a brief one. */
@@ -64,28 +87,38 @@ static void test_no_descriptors(void)
     CHECK(setrlimit(RLIMIT_NOFILE, &before) == 0);
 }
 
-/* A signal that was held back ends the sleep, and so does one that comes meanwhile; a
- * patient wait takes no time-out for a signal. */
+/* A signal ends the sleep that comes after it, and nothing else but one does; its number is
+ * written on. */
 static void test_patience(void)
 {
+    char number = 0;
+    int forward[2];
     lt_parker parker;
+    CHECK(pipe(forward) == 0);
     lt_parker_init(&parker);
     platform_catch();
     set_word(&signals_seen, 0);
-    lt_signals_hold();
-    lt_signals_hold();
+    platform_begin_patience();
     CHECK(raise(SIGUSR1) == 0);
-    CHECK(lt_load(&signals_seen) == 0);
-    CHECK(lt_park(&parker, LT_FOREVER, LT_PATIENT) == LT_WAKE_SIGNAL);
     CHECK(lt_load(&signals_seen) == 1);
+    CHECK(lt_park(&parker, LT_FOREVER, LT_PATIENT) == LT_WAKE_SIGNAL);
     int64_t deadline = lt_now() + 20 * MILLISECOND;
     CHECK(lt_park(&parker, deadline, LT_PATIENT) == LT_WAKE_TIMEOUT);
     CHECK(lt_now() >= deadline);
+    lt_signals_forward(forward[1]);
     CHECK(raise(SIGUSR1) == 0);
-    lt_signals_release();
-    CHECK(lt_load(&signals_seen) == 1);
-    lt_signals_release();
-    CHECK(lt_load(&signals_seen) == 2);
+    lt_unpark(&parker); /* a token counts more */
+    CHECK(lt_park(&parker, LT_FOREVER, LT_PATIENT) == LT_WAKE_TOKEN);
+    CHECK(lt_park(&parker, lt_now(), LT_PATIENT) != LT_WAKE_TOKEN);
+    CHECK(read(forward[0], &number, 1) == 1 && number == SIGUSR1);
+    CHECK(raise(SIGUSR1) == 0);
+    number = 0;
+    platform_end_patience();
+    CHECK(read(forward[0], &number, 1) == 1 && number == SIGUSR1);
+    CHECK(raise(SIGUSR1) == 0);
+    CHECK(lt_park(&parker, lt_now() + MILLISECOND, LT_PATIENT) != LT_WAKE_TOKEN);
+    lt_signals_forward(-1);
+    CHECK(close(forward[0]) == 0 && close(forward[1]) == 0);
     lt_parker_destroy(&parker);
 }
 
@@ -97,23 +130,32 @@ static void live_shortly(worker *self)
     set_word(&has_lived, 1);
 }
 
+static int in_child;
+
+static void note_fork(void)
+{
+    in_child++;
+    lt_census_after_fork();
+}
+
 /* Starts a thread, and waits patiently for a lock, as a process that lost its parent's
  * threads can. */
 static void live_in_child(void)
 {
     static worker again;
     lt_lock lock = {0};
-    lt_platform_after_fork();
-    lt_census_after_fork();
+    CHECK(in_child == 1);
     CHECK(lt_census_count() == 0);
     lt_census_await_arrivals();
     start_worker(&again, 0, 0, live_shortly);
     while (lt_census_count() != 0 || lt_load(&has_lived) == 0)
         lt_thread_yield();
     CHECK(lt_lock_try(&lock));
-    lt_signals_hold();
+    platform_begin_patience();
     CHECK(lt_lock_wait(&lock, lt_now() + MILLISECOND, 0, LT_PATIENT) == LT_TIMED_OUT);
-    lt_signals_release();
+    CHECK(raise(SIGUSR1) == 0);
+    CHECK(lt_lock_wait(&lock, LT_FOREVER, 0, LT_PATIENT) == LT_INTERRUPTED);
+    platform_end_patience();
     CHECK(lt_lock_release(&lock));
     check_idle(&lock);
     _exit(0);
@@ -130,6 +172,7 @@ static void outlive_fork(worker *self)
 static void test_fork(void)
 {
     int status = -1;
+    CHECK(lt_platform_watch_forks(note_fork) == 0);
     set_word(&may_end, 0);
     start_worker(&stress_workers[0], 0, 0, outlive_fork);
     lt_census_await_arrivals();
@@ -139,6 +182,7 @@ static void test_fork(void)
         live_in_child();
     CHECK(waitpid(child, &status, 0) == child);
     CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    CHECK(in_child == 0);
     CHECK(lt_census_count() == 1);
     set_word(&may_end, 1);
     await_threads();

@@ -15,9 +15,9 @@ static lt_status wait_as_main(lt_lock *lock, int64_t deadline)
     int64_t since = lt_now();
     lt_status status = lt_lock_wait(lock, deadline, since, LT_BRIEF);
     while (status == LT_INTERRUPTED) {
-        lt_signals_hold();
+        platform_begin_patience();
         status = lt_lock_wait(lock, deadline, since, LT_PATIENT);
-        lt_signals_release();
+        platform_end_patience();
     }
     CHECK(status == LT_ACQUIRED || (status == LT_TIMED_OUT && lt_now() >= deadline));
     return status;
@@ -32,7 +32,7 @@ static void storm_body(worker *self)
     while (lt_now() < stress_end) {
         if (self->index == 1) {
             if (lt_load_uptr(&main_ident) != 0)
-                CHECK(platform_signal(lt_load_uptr(&main_ident)) == 0);
+                CHECK(platform_signal(lt_load_uptr(&main_ident), pick(self, 2)) == 0);
             nap(pick(self, 4) == 0 ? 0 : pick(self, 300000));
             self->operations++;
             continue;
@@ -99,10 +99,10 @@ static void one_signal_main(worker *self)
         int64_t start = lt_now(), since = pick(self, 2) ? LONG_AGO : start;
         lt_status status = LT_INTERRUPTED;
         do {
-            lt_signals_hold();
+            platform_begin_patience();
             if (lt_load(&signals_seen) == before)
                 status = lt_lock_wait(&kept, LT_FOREVER, since, LT_PATIENT);
-            lt_signals_release();
+            platform_end_patience();
         } while (status == LT_INTERRUPTED && lt_load(&signals_seen) == before);
         CHECK(status == LT_INTERRUPTED || status == LT_ACQUIRED);
         slow += lt_now() - start > 50 * MILLISECOND;
@@ -130,7 +130,7 @@ static void one_signal_sender(worker *self)
             spin(pick(self, 40000));
         else if (pick(self, 64) == 0)
             nap(7 * MILLISECOND);
-        CHECK(platform_signal(lt_load_uptr(&main_ident)) == 0);
+        CHECK(platform_signal(lt_load_uptr(&main_ident), pick(self, 2)) == 0);
         if (releases) {
             if (pick(self, 2))
                 spin(pick(self, 20000));

@@ -1,4 +1,4 @@
-/* Parkers, and the starting and counting of threads, under load. */
+/* Parkers, and the starting, counting and joining of threads, under load. */
 #include <string.h>
 
 #include "stress.h"
@@ -134,7 +134,7 @@ static void run_census(void)
             births[i].delay = pick(&chance, 3) == 0 ? (int64_t)pick(&chance, 300000) : 0;
             /* Some of the stack goes to thread-locals: a sanitizer has 750 kB of them. */
             births[i].stack_used = size >= 4 << 20 ? size / 4 * 3 : 0;
-            CHECK(lt_thread_start(born, &births[i], size, &ident) == 0);
+            CHECK(lt_thread_start(born, &births[i], size, NULL, &ident) == 0);
             CHECK(ident != 0);
         }
         if (pick(&chance, 2))
@@ -152,15 +152,123 @@ static void run_census(void)
     }
     /* A thread that can't be started is not counted. */
     uintptr_t ident;
-    CHECK(lt_thread_start(born, &births[0], (size_t)1 << (sizeof(size_t) * 8 - 2), &ident) != 0);
+    size_t too_large = SIZE_MAX / 8 * 7;
+    lt_handle *handle = lt_handle_new();
+    CHECK(lt_handle_claim(handle));
+    CHECK(lt_thread_start(born, &births[0], too_large, NULL, &ident) != 0);
+    CHECK(lt_thread_start(born, &births[0], too_large, handle, &ident) != 0);
+    CHECK(lt_handle_progress_of(handle) == LT_NOT_STARTED);
+    CHECK(lt_handle_claim(handle));
+    lt_handle_drop(handle);
     CHECK(lt_census_count() == 0);
     lt_census_await_arrivals();
     memset(stress_workers, 0, sizeof stress_workers);
     stress_workers[0].operations = started;
 }
 
+/* ---- Handles ------------------------------------------------------------------------------ */
+
+/* In each round, some workers want to start the thread of one handle, which one may, and
+ * then all join it. */
+enum { HANDLES = 64 };
+
+static lt_handle *handles[HANDLES];
+static int results[HANDLES]; /* of the threads; not atomic: to join is to see it */
+static lt_atomic_u32 handles_ready, claims[HANDLES], joins[HANDLES];
+
+static void give_result(void *arg, uint32_t generation)
+{
+    int *result = arg;
+    lt_census_arrive(generation);
+    lt_handle *mine = lt_handle_of_self();
+    CHECK(mine == handles[result - results]);
+    CHECK(lt_handle_ident(mine) == lt_thread_ident());
+    lt_handle_drop(mine);
+    *result = (int)(result - results) + 1;
+    lt_census_leave(generation);
+}
+
+static void join(lt_handle *handle, worker *self)
+{
+    if (lt_handle_progress_of(handle) != LT_DONE) {
+        bool taken = lt_lock_try(&handle->running);
+        while (!taken) {
+            int64_t now = lt_now();
+            taken = wait_until(&handle->running, pick(self, 2) ? LT_FOREVER : now + pick(self, 50000),
+                               now);
+        }
+        CHECK(lt_lock_release(&handle->running));
+    }
+    CHECK(lt_handle_progress_of(handle) == LT_DONE);
+    CHECK(lt_handle_ident(handle) != 0);
+}
+
+static void handle_body(worker *self)
+{
+    for (uint32_t i = 0; i < HANDLES; i++) {
+        while (lt_load_acquire(&handles_ready) <= i)
+            lt_thread_yield();
+        lt_handle *handle = handles[i];
+        if (lt_handle_claim(handle)) {
+            uintptr_t ident = 0;
+            CHECK(lt_fetch_add(&claims[i], 1) == 0);
+            if (pick(self, 2))
+                linger(self);
+            CHECK(lt_thread_start(give_result, &results[i], 0, handle, &ident) == 0);
+            CHECK(lt_handle_ident(handle) == ident);
+        }
+        while (lt_handle_progress_of(handle) == LT_NOT_STARTED)
+            ;
+        join(handle, self);
+        CHECK(results[i] == (int)i + 1);
+        CHECK(!lt_handle_claim(handle));
+        self->operations++;
+        /* The last one to leave opens the next round. */
+        bool last = lt_fetch_add(&joins[i], 1) == WORKERS / 2 - 1;
+        lt_handle_drop(handle);
+        if (last)
+            set_word(&handles_ready, i + 2);
+    }
+}
+
+static void run_handles(void)
+{
+    uint64_t joined = 0;
+    while (lt_now() < stress_end) {
+        for (int i = 0; i < HANDLES; i++) {
+            handles[i] = lt_handle_new();
+            CHECK(lt_handle_progress_of(handles[i]) == LT_NOT_STARTED);
+            CHECK(lt_handle_ident(handles[i]) == 0);
+            for (int more = 1; more < WORKERS / 2; more++)
+                lt_handle_keep(handles[i]);
+            results[i] = 0;
+            set_word(&claims[i], 0);
+            set_word(&joins[i], 0);
+        }
+        set_word(&handles_ready, 1);
+        run_workers(WORKERS / 2, handle_body);
+        joined += HANDLES;
+    }
+    memset(stress_workers, 0, sizeof stress_workers);
+    stress_workers[0].operations = joined;
+    /* One that was started elsewhere, or by nobody. */
+    lt_handle *handle = lt_handle_new();
+    CHECK(lt_handle_of_self() == NULL);
+    CHECK(lt_handle_claim(handle));
+    CHECK(!lt_handle_claim(handle));
+    lt_handle_adopt(handle, lt_thread_ident());
+    CHECK(lt_handle_progress_of(handle) == LT_RUNNING);
+    CHECK(!lt_lock_try(&handle->running));
+    lt_handle_finish(handle);
+    lt_handle_finish(handle);
+    check_idle(&handle->running);
+    CHECK(lt_handle_progress_of(handle) == LT_DONE);
+    lt_handle_drop(handle);
+}
+
 const kind thread_kinds[] = {
     {"tokens", run_tokens, false},
     {"census", run_census, false},
+    {"handles", run_handles, false},
     {NULL, NULL, false},
 };

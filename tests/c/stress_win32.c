@@ -58,9 +58,19 @@ void platform_catch(void)
     signal(SIGTERM, note_signal);
 }
 
-int platform_signal(uintptr_t ident)
+int platform_signal(uintptr_t ident, bool to_process)
 {
+    (void)to_process;
     return lt_thread_signal(ident, SIGINT);
+}
+
+void platform_begin_patience(void)
+{
+    lt_signals_flush();
+}
+
+void platform_end_patience(void)
+{
 }
 
 /* Without an event to wait for, a patient wait is a brief one. */
@@ -69,7 +79,7 @@ static void test_no_event(void)
     lt_parker parker;
     int64_t since = lt_now();
     lt_parker_init(&parker);
-    lt_signals_hold();
+    lt_signals_flush();
     CHECK(lt_park(&parker, LT_FOREVER, LT_PATIENT) == LT_WAKE_SIGNAL);
     CHECK(lt_now() - since >= LT_BRIEF_NS && lt_now() - since < 10 * SECOND);
     lt_parker_destroy(&parker);
@@ -93,11 +103,10 @@ static void test_interrupts(void)
         CHECK(lt_park(&parker, LT_FOREVER, LT_PATIENT) == LT_WAKE_SIGNAL);
         lt_unpark(&parker);
         CHECK(lt_park(&parker, LT_FOREVER, LT_PATIENT) == LT_WAKE_TOKEN);
-        lt_signals_hold();
+        lt_signals_flush();
         int64_t deadline = lt_now() + 20 * MILLISECOND;
         CHECK(lt_park(&parker, deadline, LT_PATIENT) == LT_WAKE_TIMEOUT);
         CHECK(lt_now() >= deadline);
-        lt_signals_release();
     }
     /* The event is known by a handle of our own. */
     HANDLE closed = sigint_event;
