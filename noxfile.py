@@ -1,8 +1,10 @@
 """What is checked, and on what.
 
 `nox` runs `lint`, `types` and `tests` on every interpreter it finds; the other sessions
-are run by name (`nox --list`).
+are run by name (`nox --list`).  LOWTHREADS_PYTHONS="3.9 pypy3" leaves all others out.
 """
+
+import os
 
 import nox
 
@@ -11,7 +13,9 @@ nox.options.sessions = ["lint", "types", "tests"]
 nox.options.reuse_existing_virtualenvs = True
 nox.options.error_on_missing_interpreters = False
 
-PYTHONS = ["3.9", "3.10", "3.11", "3.12", "3.13", "3.14", "3.15", "pypy3", "pypy3.11"]
+PYTHONS = os.environ.get(
+    "LOWTHREADS_PYTHONS", "3.9 3.10 3.11 3.12 3.13 3.14 3.15 pypy3 pypy3.11"
+).split()
 STRICT = {"LOWTHREADS_WERROR": "1"}
 
 
@@ -52,6 +56,13 @@ def types(session: nox.Session) -> None:
     """Strict types."""
     session.install("mypy")
     session.run("mypy")
+
+
+@nox.session(python=PYTHONS)
+def stdlib(session: nox.Session) -> None:
+    """The interpreter's own thread tests, on its `_thread` and on lowthreads, compared."""
+    session.install(".")
+    session.run("python", "tools/stdlib.py", *session.posargs)
 
 
 @nox.session

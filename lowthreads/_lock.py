@@ -90,8 +90,7 @@ class LockMethods:
         """
         return _locked(self._handle)
 
-    def __enter__(self) -> bool:
-        return self.acquire()
+    __enter__ = acquire  # itself: a call more would be one more place to be torn away
 
     def __exit__(self, *exc_info: object) -> None:
         self.release()

@@ -95,8 +95,7 @@ class RLockMethods:
         """
         return _locked(self._handle)
 
-    def __enter__(self) -> bool:
-        return self.acquire()
+    __enter__ = acquire
 
     def __exit__(self, *exc_info: object) -> None:
         self.release()

@@ -16,6 +16,8 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import AbstractContextManager, nullcontext
+from importlib import import_module
 from typing import Any, Callable
 
 from ._lib import lib
@@ -32,6 +34,12 @@ _BRIEF = lib.LT_BRIEF
 _PATIENT = lib.LT_PATIENT
 
 FOREVER = (1 << 63) - 1
+
+try:
+    # PyPy, for which a thread that forked isn't the main one yet when hooks run.
+    _signals_enabled: AbstractContextManager[Any] = import_module("__pypy__.thread").signals_enabled
+except ImportError:
+    _signals_enabled = nullcontext()
 
 
 def wait(
@@ -92,10 +100,12 @@ if hasattr(signal, "pthread_sigmask"):
 
     def _after_fork() -> None:
         """In the child, take the parent's descriptor away from the interpreter."""
-        if _Watch.fd >= 0:
+        if _Watch.fd < 0:
+            return
+        with _signals_enabled:
             current = signal.set_wakeup_fd(-1)
             _set_wakeup_fd_back(_Watch.before if current == _Watch.fd else current)
-            _Watch.fd = _Watch.before = -1
+        _Watch.fd = _Watch.before = -1
 
     os.register_at_fork(after_in_child=_after_fork)
 

@@ -28,7 +28,10 @@ def sources(parker: str, csrc: Path = ROOT / "csrc") -> list[Path]:
     """
     system = "win32" if parker == "win32" else "posix"
     platform = [f"park_{parker}.c", f"thread_{system}.c", f"{system}_*.c"]
-    shim = [*csrc.glob("*.c"), *(path for name in platform for path in csrc.glob(f"platform/{name}"))]
+    shim = [
+        *csrc.glob("*.c"),
+        *(path for name in platform for path in csrc.glob(f"platform/{name}")),
+    ]
     parts = ["", "_edges", "_signals", "_locks", "_threads", "_delays", f"_{system}"]
     return [*sorted(shim), *(HERE / f"stress{part}.c" for part in parts)]
 

@@ -203,6 +203,8 @@ bool wait_until(lt_lock *lock, int64_t deadline, int64_t since)
     look();
     CHECK(status == LT_ACQUIRED || status == LT_TIMED_OUT);
     CHECK(status == LT_ACQUIRED || (deadline != LT_FOREVER && lt_now() >= deadline));
+    if (status == LT_ACQUIRED)
+        lt_lock_mark(lock);
     return status == LT_ACQUIRED;
 }
 

@@ -91,6 +91,7 @@ static void test_deadlines(void)
         CHECK(lt_now() - since < 10 * SECOND);
         CHECK(lt_load(&lock.state) == LT_LOCKED && lock.newest == NULL);
     }
+    CHECK(!wait_until(&lock, -1, LONG_AGO));
     /* One that brief waits do not end. */
     int64_t since = lt_now();
     lt_status status;
@@ -107,14 +108,16 @@ static void test_undo(void)
 {
     lt_lock lock = {0};
     CHECK(lt_lock_try(&lock));
+    CHECK(!lt_lock_undo(&lock)); /* not marked */
+    lt_lock_mark(&lock);
+    CHECK(lt_lock_owner(&lock) == lt_thread_ident());
     CHECK(lt_lock_undo(&lock));
     CHECK(!lt_lock_undo(&lock));
     CHECK(wait_forever(&lock));
     CHECK(lt_lock_undo(&lock));
     CHECK(!lt_lock_locked(&lock));
     /* What was taken before it was settled stays taken. */
-    lt_lock_settle(&lock);
-    CHECK(lt_lock_try(&lock));
+    CHECK(wait_forever(&lock));
     lt_lock_settle(&lock);
     CHECK(lt_lock_owner(&lock) == lt_thread_ident());
     CHECK(!lt_lock_undo(&lock));
@@ -123,11 +126,26 @@ static void test_undo(void)
     CHECK(!wait_until(&lock, 0, 0));
     CHECK(!lt_lock_undo(&lock));
     CHECK(lt_lock_release(&lock));
-    /* But not a second time, without settling. */
-    CHECK(lt_lock_try(&lock));
-    CHECK(!lt_lock_try(&lock));
-    CHECK(lt_lock_undo(&lock));
     check_idle(&lock);
+}
+
+static void take_over(worker *self)
+{
+    CHECK(lt_lock_release(&edge.lock));
+    CHECK(lt_lock_try(&edge.lock));
+    self->operations++;
+}
+
+/* A lock that another thread released, and took, before it was marked is not marked. */
+static void test_late_mark(void)
+{
+    CHECK(lt_lock_try(&edge.lock));
+    run_workers(1, take_over);
+    lt_lock_mark(&edge.lock);
+    CHECK(!lt_lock_undo(&edge.lock));
+    CHECK(lt_lock_owner(&edge.lock) == stress_workers[0].ident);
+    CHECK(lt_lock_release(&edge.lock));
+    check_idle(&edge.lock);
 }
 
 static void test_reinit(void)
@@ -151,6 +169,8 @@ static void test_rlock(void)
     CHECK(lt_rlock_levels(&rlock) == 1 && lt_rlock_owned(&rlock));
     CHECK(lt_rlock_try(&rlock) == LT_ACQUIRED);
     CHECK(lt_rlock_levels(&rlock) == 2);
+    CHECK(!lt_rlock_undo(&rlock));
+    lt_rlock_mark(&rlock);
     CHECK(lt_rlock_undo(&rlock));
     CHECK(lt_rlock_levels(&rlock) == 1 && lt_rlock_locked(&rlock));
     lt_rlock_restore(&rlock, LT_RLOCK_MAX);
@@ -286,6 +306,7 @@ static void run_edges(void)
     test_unlocked();
     test_deadlines();
     test_undo();
+    test_late_mark();
     test_reinit();
     test_rlock();
     test_parker();

@@ -392,6 +392,7 @@ static void undo_body(worker *self)
             linger(self);
             continue;
         }
+        lt_lock_mark(&one.lock);
         enter(&one, self);
         self->entered[0]++;
         linger(self);
@@ -457,6 +458,7 @@ static void mix_from(int first, worker *self)
     if (which + 1 < MIXED && pick(self, 2) == 0)
         mix_from(which + 1, self);
     leave(it, self);
+    lt_lock_mark(&it->lock);
     CHECK(pick(self, 2) == 0 ? lt_lock_release(&it->lock) : lt_lock_undo(&it->lock));
 }
 
@@ -492,6 +494,8 @@ static bool take_rlock(worker *self)
     CHECK(lt_rlock_owned(&re_entrant) == (status == LT_ACQUIRED));
     if (status == LT_TIMED_OUT)
         CHECK(!lt_rlock_undo(&re_entrant));
+    else
+        lt_rlock_mark(&re_entrant);
     return status == LT_ACQUIRED;
 }
 
@@ -531,7 +535,7 @@ static void hold_rlock(worker *self, uint32_t level)
     if (level > 1) {
         lt_rlock_settle(&re_entrant);
         CHECK(!lt_rlock_undo(&re_entrant));
-        CHECK(lt_rlock_try(&re_entrant) == LT_ACQUIRED);
+        CHECK(take_rlock(self));
         CHECK(lt_rlock_undo(&re_entrant));
         CHECK(lt_rlock_levels(&re_entrant) == level);
     }
