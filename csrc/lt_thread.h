@@ -23,7 +23,9 @@ lt__thread *lt__thread_self(void);
 uint32_t lt__census_generation(void);
 bool lt__census_has(uint32_t generation);
 
+/* Whether that is the thread which made the forks since that generation: it goes on. */
+bool lt__census_has_survivor(uint32_t generation, uintptr_t ident);
+
 void lt__handle_unclaim(lt_handle *handle);
-void lt__handle_after_fork(lt_handle *handle);
 
 #endif

@@ -16,6 +16,8 @@ static LT_THREAD_LOCAL lt__thread *current;
 
 static lt_lock gate;
 static lt_atomic_u32 generation; /* changes in the child of a fork alone */
+static uintptr_t survivor;      /* of the last fork: its thread in the child; 0: no fork yet */
+static uint32_t survivor_since; /* the oldest generation in which it may have begun */
 static uint32_t starting;
 static uint32_t running;
 static lt_parker *sleeper; /* in lt_census_await_arrivals; it is owed one token */
@@ -91,14 +93,23 @@ bool lt__census_has(uint32_t theirs)
     return theirs == lt_load(&generation);
 }
 
+bool lt__census_has_survivor(uint32_t theirs, uintptr_t ident)
+{
+    return ident == survivor && theirs - survivor_since <= lt_load(&generation) - survivor_since;
+}
+
 void lt_census_after_fork(void)
 {
     lt_lock_reinit(&gate);
+    if (survivor != lt_thread_ident()) {
+        survivor = lt_thread_ident();
+        survivor_since = lt_load(&generation);
+    }
     lt_store(&generation, lt_load(&generation) + 1);
     starting = running = 0;
     sleeper = NULL;
     if (current != NULL && current->handle != NULL)
-        lt__handle_after_fork(current->handle);
+        lt_handle_progress_of(current->handle); /* it is of this generation now */
 }
 
 /* ---- Starting ---------------------------------------------------------------- */
