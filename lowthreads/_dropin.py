@@ -95,6 +95,18 @@ def _count() -> int:
     return _threads._count() + int(host._count())
 
 
+def start_joinable_thread(
+    function: Callable[[], object], handle: Any = None, daemon: bool = True, **own: Any
+) -> Any:
+    """Start a thread that can be joined; the host does if the handle is one of its own.
+
+    That is the handle of a `threading.Thread` made before lowthreads was installed.
+    """
+    if handle is not None and isinstance(handle, getattr(host, "_ThreadHandle", ())):
+        return host.start_joinable_thread(function, handle=handle, daemon=daemon)
+    return _handles.start_joinable_thread(function, handle, daemon, **own)
+
+
 def make_module() -> ModuleType:
     """Return the module that can stand in `_thread`'s place."""
     package: Any = sys.modules[__package__]
@@ -107,8 +119,9 @@ def make_module() -> ModuleType:
     module.LockType = module.lock
     module.allocate = module.allocate_lock
     module.RLock = _make_rlock()
-    module._shutdown = _shutdown
-    module._count = _count
+    module._shutdown = _as_thread(_shutdown)
+    module._count = _as_thread(_count)
+    module.start_joinable_thread = _as_thread(start_joinable_thread)
     return cast(ModuleType, module)
 
 

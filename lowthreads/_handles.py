@@ -13,6 +13,7 @@ A handle is done after the thread has left the interpreter: its thread-locals ar
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 from typing import Any, Callable
 
 from ._idents import get_ident
@@ -107,20 +108,24 @@ class _Awaited:
 
     def add(self, handle: _ThreadHandle) -> None:
         if len(self.handles) >= self.prune_at:
-            self.handles = [each for each in self.handles if not each.is_done()]
+            for each in list(self.handles):
+                if each.is_done():
+                    self.discard(each)
             self.prune_at = 2 * len(self.handles) + 64
         self.handles.append(handle)
 
     def discard(self, handle: _ThreadHandle) -> None:
-        if handle in self.handles:
+        with suppress(ValueError):  # another thread was first
             self.handles.remove(handle)
 
     def join(self) -> None:
         me = get_ident()
-        while self.handles:
-            handle = self.handles.pop()
-            if handle.ident != me:
-                handle.join()
+        while True:
+            others = [each for each in list(self.handles) if each.ident != me]
+            if not others:
+                return
+            others[-1].join()
+            self.discard(others[-1])
 
 
 _awaited = _Awaited()
@@ -159,9 +164,7 @@ def start_joinable_thread(
     """
     if not callable(function):
         raise TypeError("thread function must be callable")
-    if handle is None:
-        handle = _ThreadHandle()
-    elif not isinstance(handle, _ThreadHandle):
+    if handle is not None and not isinstance(handle, _ThreadHandle):
         raise TypeError("'handle' must be a _ThreadHandle")
     if name is not None and not isinstance(name, str):
         raise TypeError(f"'name' must be a str, not {type(name).__name__}")
@@ -169,6 +172,8 @@ def start_joinable_thread(
     awaited = not daemon
     sys.audit("_thread.start_joinable_thread", function, not awaited, handle)
     refuse_when_closed()
+    if handle is None:
+        handle = _ThreadHandle()
     shim = handle._shim
     if not lib.lt_handle_claim(shim):
         raise RuntimeError("thread already started")
@@ -197,7 +202,7 @@ def _shutdown() -> None:
     try:
         _awaited.join()
     except BaseException as error:
-        report("Exception ignored on joining a thread in _thread._shutdown()", error, None)
+        report("Exception ignored while joining a thread in _thread._shutdown()", error, None)
 
 
 class _Sentinel(LockMethods):

@@ -117,5 +117,7 @@ def document_natives(rlock: bool, methods: type) -> None:
             arguments = "$self, /"
             if name.startswith("acquire"):
                 arguments += ", blocking=True, timeout=-1"
+            elif name == "__exit__":
+                arguments += ", *exc_info"
             _docs.append(ffi.new("char[]", f"{name}({arguments})\n--\n\n{doc}".encode()))
             lib.lt_ffi_document(rlock, ffi.new("char[]", name.encode()), _docs[-1])

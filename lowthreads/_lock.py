@@ -93,6 +93,7 @@ class LockMethods:
     __enter__ = acquire  # itself: a call more would be one more place to be torn away
 
     def __exit__(self, *exc_info: object) -> None:
+        """Unlock the lock."""
         self.release()
 
     acquire_lock = acquire

@@ -33,7 +33,8 @@ def set_name(name: str) -> None:
     Source: `_thread.set_name`, from 3.14 on.
     """
     if not isinstance(name, str):
-        raise TypeError(f"set_name() argument 'name' must be str, not {type(name).__name__}")
+        given = "None" if name is None else type(name).__name__
+        raise TypeError(f"set_name() argument 'name' must be str, not {given}")
     errno = lib.lt_thread_set_name(ffi.new("char[]", encode_name(name)))
     if errno:
         raise OSError(errno, "can't set the thread's name")

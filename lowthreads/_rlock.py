@@ -70,12 +70,12 @@ class RLockMethods:
             status = _try(handle)
             if status == _TIMED_OUT and nanoseconds != 0:
                 return wait(handle, nanoseconds, _wait)
+            if status == _OVERFLOW:
+                raise_count_overflow()
+            return status == _ACQUIRED
         except BaseException:
             _undo(handle)
             raise
-        if status == _OVERFLOW:
-            raise_count_overflow()
-        return status == _ACQUIRED
 
     def release(self) -> None:
         """Release the lock once; the last time lets others take it.
@@ -98,6 +98,7 @@ class RLockMethods:
     __enter__ = acquire
 
     def __exit__(self, *exc_info: object) -> None:
+        """Release the lock once."""
         self.release()
 
     def _is_owned(self) -> bool:

@@ -27,6 +27,15 @@ def environment() -> dict[str, str]:
     return env
 
 
+def _flags() -> list[str]:
+    """Return the interpreter's own options on the command line of this process."""
+    given: list[str] = getattr(sys, "orig_argv", [])[1:]  # from 3.10 on
+    if "-m" in given:
+        return given[: given.index("-m")]
+    flags: list[str] = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
+    return flags
+
+
 def run(arguments: list[str]) -> NoReturn:
     """Run `python *arguments` on lowthreads, in this process's place.
 
@@ -34,8 +43,9 @@ def run(arguments: list[str]) -> NoReturn:
         arguments: what comes after `python` on its command line: a program and its
             arguments, or `-m`, a module and its arguments.
     """
-    flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
-    command = [sys.executable, *flags, *arguments]
+    if sys.flags.ignore_environment or sys.flags.no_site:
+        raise SystemExit(f"python -m {__package__} run can't be used with -E, -I or -S")
+    command = [sys.executable, *_flags(), *arguments]
     sys.stdout.flush()
     sys.stderr.flush()
     if os.name == "nt":  # where exec would return to the shell at once

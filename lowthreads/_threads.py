@@ -13,7 +13,7 @@ from __future__ import annotations
 import atexit
 import sys
 from operator import index
-from typing import Any, Callable, NoReturn
+from typing import Any, Callable, NoReturn, overload
 
 from ._errors import raise_at_shutdown, raise_cannot_start
 from ._idents import get_ident, main_thread
@@ -53,6 +53,12 @@ def launch(
     return ident
 
 
+@overload
+def start_new_thread(
+    function: Callable[..., object], args: tuple[Any, ...], kwargs: dict[str, Any], /
+) -> int: ...
+@overload
+def start_new_thread(function: Callable[..., object], args: tuple[Any, ...], /) -> int: ...
 def start_new_thread(*arguments: Any) -> int:
     """Start a thread and return its identifier.
 

@@ -1,6 +1,6 @@
 """The shim alone, without Python, under load: see tests/c/stress.c.
 
-`LOWTHREADS_STRESS_SECONDS` is how long each program runs (1.5).
+`LOWTHREADS_STRESS_SECONDS` is how long each program runs (1).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from types import ModuleType
 
 import pytest
 
-SECONDS = os.environ.get("LOWTHREADS_STRESS_SECONDS", "1.5")
+SECONDS = os.environ.get("LOWTHREADS_STRESS_SECONDS", "1")
 PARKERS = ["futex", "pthread"] if sys.platform.startswith("linux") else ["pthread"]
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from support import end_child, run_child, start_child
 
-EXITS = int(os.environ.get("LOWTHREADS_EXITS", "12"))
+EXITS = int(os.environ.get("LOWTHREADS_EXITS", "9"))
 AT_ONCE = 3
 LIMIT = 20.0
 

@@ -271,8 +271,10 @@ def test_waits_in_the_child_take_signals_as_the_thread_that_forked_did(
             await_waiter(lock)
             if sys.argv[2] == "patiently":
                 time.sleep(0.05)
-            join(fork(child))
-            lock.release()
+            try:
+                join(fork(child))
+            finally:
+                lock.release()
 
         lock = held()
         start_new_thread(forking, ())
@@ -310,8 +312,10 @@ def test_no_signal_is_missed_in_a_child_whose_parent_waited_patiently() -> None:
         def forking():
             await_waiter(lock)
             time.sleep(0.05)
-            join(fork(child))
-            lock.release()
+            try:
+                join(fork(child))
+            finally:
+                lock.release()
 
         lock = held()
         start_new_thread(forking, ())
@@ -368,9 +372,11 @@ def test_a_waiting_main_thread_is_not_woken_by_signals_and_waits_in_the_child() 
         def forking():
             await_waiter(lock)
             time.sleep(0.02)
-            join(fork(child))
-            ended.append(1)
-            lock.release()
+            try:
+                join(fork(child))
+                ended.append(1)
+            finally:
+                lock.release()
 
         ended, lock = [], held()
         start_new_thread(forking, ())

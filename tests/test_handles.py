@@ -134,14 +134,14 @@ def test_a_handle_through_its_life() -> None:
     assert handle.ident == idents[0]
     assert repr(handle) == f"<_ThreadHandle object: ident={idents[0]}>"
     assert handle.is_done() is False
-    with pytest.raises(RuntimeError, match="^thread already started$"):
+    with pytest.raises(RuntimeError, match=r"^thread already started$"):
         start_joinable_thread(int, handle)
     lock.release()
     for timeout in (None, -1, -0.5, 0, 1, LIMIT):
         assert handle.join(*[] if timeout is None else [timeout]) is None
         assert handle.is_done() is True
     assert handle.ident == idents[0]
-    with pytest.raises(RuntimeError, match="^thread already started$"):
+    with pytest.raises(RuntimeError, match=r"^thread already started$"):
         start_joinable_thread(int, handle)
 
 
@@ -223,7 +223,7 @@ def test_set_done_ends_all_joins(gate: Gate, how: str) -> None:
 def test_a_handle_of_this_thread_can_not_be_joined_by_it() -> None:
     handle = _make_thread_handle(get_ident())
     assert not handle.is_done()
-    with pytest.raises(RuntimeError, match="^Cannot join current thread$"):
+    with pytest.raises(RuntimeError, match=r"^Cannot join current thread$"):
         handle.join()
 
 
@@ -240,7 +240,7 @@ def test_a_start_that_fails_leaves_the_handle_as_new(daemon: bool) -> None:
         assert "RLIMIT_NPROC" in str(info.value)
         assert handle.is_done() is False
         assert handle.ident == 0
-        with pytest.raises(RuntimeError, match="^thread not started$"):
+        with pytest.raises(RuntimeError, match=r"^thread not started$"):
             handle.join()
     lowthreads._shutdown()
     start_joinable_thread(int, handle, daemon=daemon).join()
@@ -376,7 +376,8 @@ def test_each_thread_has_the_stack_that_was_asked_for_it() -> None:
                 start_joinable_thread(read, stack_size=size).join()
 
         def both():
-            return [start_joinable_thread(lambda size=size: start(size)) for size in (2 * MiB, 64 * MiB)]
+            sizes = (2 * MiB, 64 * MiB)
+            return [start_joinable_thread(lambda size=size: start(size)) for size in sizes]
 
         before = stack_size()
         for handle in both():

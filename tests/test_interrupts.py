@@ -364,6 +364,40 @@ def test_signals_that_the_program_blocks_do_not_reach_a_wait() -> None:
         """)
 
 
+@posix
+def test_a_wake_up_descriptor_of_the_program_gets_its_signals_and_stays() -> None:
+    run("""
+        import select
+
+        ours, theirs = socket.socketpair()
+        theirs.setblocking(False)
+        signal.set_wakeup_fd(theirs.fileno())
+        signal.signal(signal.SIGUSR1, lambda *args: None)
+        signal.signal(signal.SIGUSR2, raising)
+        lock, got = held(), []
+
+        def receive(signum):
+            send(signum)
+            while not (got and got[-1] == signum):  # while the main thread waits
+                assert select.select([ours], [], [], 30)[0]
+                got.extend(ours.recv(100))
+
+        def other():
+            for pause in (0, 0.02, 0.02):
+                await_waiter(lock)
+                time.sleep(pause)
+                receive(signal.SIGUSR1)
+                got.append(None)
+            send(signal.SIGUSR2)
+
+        start_new_thread(other, ())
+        until_hit(lock.acquire)
+        assert got == [signal.SIGUSR1, None] * 3
+        assert ours.recv(100) == bytes([signal.SIGUSR2])
+        assert signal.set_wakeup_fd(-1) == theirs.fileno()
+        """)
+
+
 # ---- Other threads ------------------------------------------------------------------
 
 

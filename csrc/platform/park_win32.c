@@ -9,7 +9,7 @@
  * no waker uses it after the owner has left lt_park.
  *
  * That lets all the parkers of a thread share one event, which lasts as long as the thread:
- * creating one costs two system calls more than a wait that is over at once.  It is a kernel
+ * to create and close one for each wait would be two system calls more.  It is a kernel
  * event, not WaitOnAddress or a condition variable, for a wait must be able to sleep on
  * the interrupt event beside it (win32.h). */
 #define WIN32_LEAN_AND_MEAN

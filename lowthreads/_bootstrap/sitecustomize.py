@@ -11,7 +11,9 @@ import sys
 
 def _install() -> None:
     package, _, found_in = os.environ["LOWTHREADS_RUN"].partition("=")
-    sys.path.append(found_in)  # where the package may be that only the parent could find
+    known = found_in in sys.path
+    if not known:
+        sys.path.append(found_in)  # where only the parent could find the package
     try:
         module = __import__(package, fromlist=["install"])
     except ImportError:
@@ -19,7 +21,8 @@ def _install() -> None:
             return  # the extension can't be loaded there
         raise
     finally:
-        sys.path.remove(found_in)
+        if not known:
+            sys.path.remove(found_in)
     module.install()
 
 

@@ -194,8 +194,8 @@ static void join(lt_handle *handle, worker *self)
         bool taken = lt_lock_try(&handle->running);
         while (!taken) {
             int64_t now = lt_now();
-            taken = wait_until(&handle->running, pick(self, 2) ? LT_FOREVER : now + pick(self, 50000),
-                               now);
+            int64_t deadline = pick(self, 2) ? LT_FOREVER : now + pick(self, 50000);
+            taken = wait_until(&handle->running, deadline, now);
         }
         CHECK(lt_lock_release(&handle->running));
     }
