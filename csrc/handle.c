@@ -29,14 +29,17 @@ void lt_handle_drop(lt_handle *handle)
         free(handle);
 }
 
+/* Takes `running` first: who sees LT_STARTING may wait for it at once. */
 bool lt_handle_claim(lt_handle *handle)
 {
     uint32_t expected = LT_NOT_STARTED;
-    if (!lt_cas_release(&handle->progress, &expected, LT_STARTING))
+    if (lt_load(&handle->progress) != expected || !lt_lock_try(&handle->running))
         return false;
     lt_store(&handle->generation, lt__census_generation());
-    lt_lock_try(&handle->running);
-    return true;
+    if (lt_cas_release(&handle->progress, &expected, LT_STARTING))
+        return true;
+    lt_lock_release(&handle->running);
+    return false;
 }
 
 void lt__handle_unclaim(lt_handle *handle)

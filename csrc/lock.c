@@ -6,7 +6,7 @@
  *   the lock, owns it until it is released.
  * - No lost wake-up: while threads wait, either the lock is held, or a woken waiter is
  *   on its way (LT_WAKING).
- * - No starvation: the longest waiter is first in the queue, and once it has waited for
+ * - No starvation: the waiter that has been in the queue longest is first, and once it has waited for
  *   HANDOFF_NS a release hands it the lock, so that nobody can take it before.  It
  *   loses at most one race after that, when it had been woken already.
  * - Nothing is owed to a waiter that has left: it leaves after it has taken the token
@@ -267,9 +267,11 @@ void lt_lock_settle(lt_lock *lock)
         lt_cas_uptr(&lock->owner, &fresh, self);
 }
 
+/* Not if another thread released the lock meanwhile, and took it. */
 void lt_lock_mark(lt_lock *lock)
 {
-    lt_store_uptr(&lock->owner, lt_thread_ident() | LT_FRESH);
+    uintptr_t self = lt_thread_ident();
+    lt_cas_uptr(&lock->owner, &self, self | LT_FRESH);
 }
 
 bool lt_lock_undo(lt_lock *lock)

@@ -392,9 +392,10 @@ def test_a_wake_up_descriptor_of_the_program_gets_its_signals_and_stays() -> Non
 
         start_new_thread(other, ())
         until_hit(lock.acquire)
-        assert got == [signal.SIGUSR1, None] * 3
-        assert ours.recv(100) == bytes([signal.SIGUSR2])
-        assert signal.set_wakeup_fd(-1) == theirs.fileno()
+        assert got == [signal.SIGUSR1, None] * 3, got
+        last = ours.recv(100)
+        assert last == bytes([signal.SIGUSR2]), last
+        assert signal.set_wakeup_fd(-1) == theirs.fileno() and not mask()
         """)
 
 
@@ -581,7 +582,7 @@ NONE_IS_MISSED = """
         while os.read(go_out, 1):  # or the other end is closed
             number += 1
             spin(number)
-            if how == "two":
+            if how in ("two", "descriptor"):
                 os.kill(main, signal.SIGUSR2)
                 spin(number * 7)
             if how == "interrupt_main":
@@ -589,7 +590,7 @@ NONE_IS_MISSED = """
             else:
                 os.kill(main, signal.SIGUSR1)
 
-    if how in ("process", "two"):
+    if how not in ("thread", "interrupt_main"):
         sending = os.fork()
         if sending == 0:
             os.close(go_in)
@@ -601,6 +602,10 @@ NONE_IS_MISSED = """
     # A signal that is sent to the process, not to a thread, may go to this one.
     start_new_thread(lock.acquire, ())
     await_waiter(lock)
+    ours, theirs = socket.socketpair()
+    theirs.setblocking(False)
+    descriptor = theirs.fileno() if how == "descriptor" else -1
+    signal.set_wakeup_fd(descriptor, warn_on_full_buffer=False)
     worst = 0.0
     for number in range(rounds):
         began = time.monotonic()
@@ -613,6 +618,8 @@ NONE_IS_MISSED = """
         assert took < HANG, f"missed in round {number}, {took} s"
         worst = max(worst, took)
         assert not mask(), f"blocked after round {number}: {mask()}"
+        current = signal.set_wakeup_fd(descriptor, warn_on_full_buffer=False)
+        assert current == descriptor, f"{current} after round {number}"
     print(f"{how}: the latest of {rounds} after {worst * 1e3:.2f} ms")
 """
 
@@ -628,6 +635,11 @@ def test_no_signal_is_missed_that_follows_another_one() -> None:
     # The first one, whose handler returns, makes the wait go from one way to sleep to
     # another.
     run(NONE_IS_MISSED, "two", 3000)
+
+
+@posix
+def test_the_wake_up_descriptor_is_given_back_whenever_a_handler_raises() -> None:
+    run(NONE_IS_MISSED, "descriptor", 3000)
 
 
 @posix

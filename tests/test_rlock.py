@@ -718,6 +718,7 @@ def test_a_handler_takes_what_its_thread_waits_for(ending: str) -> None:
 
 
 @posix
+@pytest.mark.xfail(reason="a handler that takes what it interrupts, and raises: docs/design.md")
 @pytest.mark.parametrize("wait", ["acquire", "timeout", "__enter__"])
 def test_what_a_handler_took_stays_taken_when_it_raises(wait: str) -> None:
     run_rlock(

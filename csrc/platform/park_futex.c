@@ -18,6 +18,13 @@
 
 #include "posix_poll.h"
 
+/* A 32-bit system whose time_t has 64 bits has a call of its own for that. */
+#ifdef SYS_futex_time64
+#define FUTEX_CALL (sizeof(time_t) > sizeof(int32_t) ? SYS_futex_time64 : SYS_futex)
+#else
+#define FUTEX_CALL SYS_futex
+#endif
+
 enum { EMPTY = 0, PARKED = 1, POLLING = 2, TOKEN = 3 };
 
 typedef struct futex_parker {
@@ -51,12 +58,13 @@ static lt_wake sleep_on_futex(futex_parker *self, int64_t deadline)
 {
     struct timespec until, *limit = NULL;
     if (deadline != LT_FOREVER) {
+        deadline = deadline > 0 ? deadline : 0; /* EINVAL, otherwise, without sleeping */
         until.tv_sec = (time_t)(deadline / 1000000000);
         until.tv_nsec = (long)(deadline % 1000000000);
         limit = &until;
     }
     /* WAIT_BITSET, for it takes a point in time, on CLOCK_MONOTONIC. */
-    long result = syscall(SYS_futex, &self->word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG,
+    long result = syscall(FUTEX_CALL, &self->word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG,
                           PARKED, limit, NULL, FUTEX_BITSET_MATCH_ANY);
     if (result == 0 || errno == EAGAIN)
         return LT_WAKE_TOKEN; /* perhaps */
@@ -97,7 +105,7 @@ void lt_unpark(lt_parker *parker)
     lt_atomic_u32 *word = &of(parker)->word;
     uint32_t found = lt_exchange(word, TOKEN);
     if (found == PARKED)
-        syscall(SYS_futex, word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1);
+        syscall(FUTEX_CALL, word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1);
     else if (found == POLLING)
         lt__poll_wake();
 }

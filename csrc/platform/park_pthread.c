@@ -54,6 +54,7 @@ static void init_condition(pthread_cond_t *condition)
 
 static int wait_until(pthread_parker *self, int64_t deadline)
 {
+    deadline = deadline > 0 ? deadline : 0; /* EINVAL, otherwise, without sleeping */
     struct timespec until = {(time_t)(deadline / 1000000000), (long)(deadline % 1000000000)};
     return pthread_cond_timedwait(&self->woken, &self->mutex, &until);
 }
