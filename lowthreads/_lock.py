@@ -90,7 +90,15 @@ class LockMethods:
         """
         return _locked(self._handle)
 
-    __enter__ = acquire  # itself: a call more would be one more place to be torn away
+    def __enter__(self) -> bool:
+        # As acquire: to call it would be one more place to be torn away.
+        handle = self._handle
+        _settle(handle)
+        try:
+            return _try(handle) or wait(handle)
+        except BaseException:
+            _undo(handle)
+            raise
 
     def __exit__(self, *exc_info: object) -> None:
         """Unlock the lock."""

@@ -29,6 +29,20 @@ _OVERFLOW = lib.LT_OVERFLOW
 _PLAIN = lib.LT_PLAIN
 
 
+def _acquire(handle: RLockHandle, nanoseconds: int) -> bool:
+    _settle(handle)
+    try:
+        status = _try(handle)
+        if status == _TIMED_OUT and nanoseconds != 0:
+            return wait(handle, nanoseconds, _wait)
+        if status == _OVERFLOW:
+            raise_count_overflow()
+        return status == _ACQUIRED
+    except BaseException:
+        _undo(handle)
+        raise
+
+
 class RLockMethods:
     """The methods of an RLock, on the `lt_rlock` that `_handle` points to."""
 
@@ -64,18 +78,7 @@ class RLockMethods:
         nanoseconds = UNBOUNDED
         if timeout is not DEFAULT or blocking is not True:
             nanoseconds = check_timeout(blocking, timeout)
-        handle = self._handle
-        _settle(handle)
-        try:
-            status = _try(handle)
-            if status == _TIMED_OUT and nanoseconds != 0:
-                return wait(handle, nanoseconds, _wait)
-            if status == _OVERFLOW:
-                raise_count_overflow()
-            return status == _ACQUIRED
-        except BaseException:
-            _undo(handle)
-            raise
+        return _acquire(self._handle, nanoseconds)
 
     def release(self) -> None:
         """Release the lock once; the last time lets others take it.
@@ -95,7 +98,8 @@ class RLockMethods:
         """
         return _locked(self._handle)
 
-    __enter__ = acquire
+    def __enter__(self) -> bool:
+        return _acquire(self._handle, UNBOUNDED)
 
     def __exit__(self, *exc_info: object) -> None:
         """Release the lock once."""
@@ -116,6 +120,8 @@ class RLockMethods:
 
     def _acquire_restore(self, state: tuple[int, int]) -> None:
         """Take the lock as often as `_release_save` said, whatever signals come."""
+        if not isinstance(state, tuple):
+            raise TypeError(f"argument must be a tuple, not {type(state).__name__}")
         levels, _owner = state
         if not 1 <= levels <= lib.LT_RLOCK_MAX:
             raise OverflowError(f"lock count {levels} is out of range")

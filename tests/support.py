@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import faulthandler
 import os
+import platform
 import queue
 import signal
 import subprocess
@@ -20,8 +21,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Callable
 
+import pytest
+
 import lowthreads
 from lowthreads._lib import ffi
+
+PYPY = platform.python_implementation() == "PyPy"
 
 LIMIT = 60.0
 """Seconds that a child process, or anything else that is waited for, may take at most."""
@@ -219,3 +224,19 @@ def await_waiter(lock: lowthreads.LockType, after: int = 0) -> int:
     """Wait until a thread joins the lock's queue after the one `after`; return its number."""
     wait_until(lambda: newest_waiter(lock) not in (0, after), "a thread waits for the lock")
     return newest_waiter(lock)
+
+
+# On PyPy the methods of locks are Python, and a handler may raise between any two steps.
+torn_on_pypy = pytest.mark.xfail(
+    PYPY,
+    reason="torn at a method's entry or exit: README, known limits",
+    strict=False,
+)
+
+# PyPy keeps the thread-locals of threads that it did not start.
+kept_on_pypy = pytest.mark.xfail(
+    PYPY, reason="PyPy frees them with the local alone: README, known limits", strict=False
+)
+
+NO_LOCK = (TypeError, AttributeError) if PYPY else TypeError
+"""What a method raises that is called on another object."""

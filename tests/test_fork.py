@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import textwrap
 
 import pytest
@@ -198,6 +199,8 @@ def test_at_fork_reinit_frees_a_lock_that_others_held_and_waited_for(by: str) ->
 @forked_by_both
 @pytest.mark.parametrize("blocked_in", ["acquire", "acquire with a timeout", "sleep", "code"])
 def test_interrupt_main_interrupts_the_thread_that_forked(blocked_in: str, by: str) -> None:
+    if (blocked_in, by) == ("code", "thread") and sys.version_info >= (3, 13):
+        pytest.skip("there, CPython 3.13+ runs no handlers between steps of Python code")
     run(
         """
         blocked_in = sys.argv[2]

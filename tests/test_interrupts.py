@@ -9,7 +9,7 @@ import textwrap
 
 import pytest
 
-from support import end_child, run_child, start_child
+from support import end_child, run_child, start_child, torn_on_pypy
 
 posix = pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
 
@@ -294,6 +294,7 @@ def test_a_signal_in_the_wait_of_a_handler_ends_both_waits(pause: float) -> None
     )
 
 
+@torn_on_pypy
 @posix
 def test_what_a_handler_took_stays_taken_when_it_raises() -> None:
     run("""
@@ -571,7 +572,20 @@ def test_interrupt_main_does_nothing_for_a_signal_that_python_does_not_handle(ho
 # Main tells a sender that it is about to wait; the sender lets a time go by that is
 # another one each time, and sends one signal, whose handler raises.
 NONE_IS_MISSED = """
-    signal.signal(signal.SIGUSR1, raising)
+    handled = []
+
+    def noting(signum, frame):
+        handled.append(time.monotonic())
+        raise Hit
+
+    def check(number, began):
+        # A handler's exception may get lost, in a callback of the collector's.
+        assert len(handled) == number + 1, f"missed in round {number}"
+        assert handled[-1] - began < HANG, f"late by {handled[-1] - began} s in round {number}"
+        assert not mask(), f"blocked after round {number}: {mask()}"
+
+    signal.signal(signal.SIGUSR1, noting)
+    signal.signal(signal.SIGALRM, noting)
     signal.signal(signal.SIGUSR2, lambda *args: None)
     how, rounds = sys.argv[1], int(sys.argv[2])
     main = os.getpid()
@@ -606,21 +620,20 @@ NONE_IS_MISSED = """
     theirs.setblocking(False)
     descriptor = theirs.fileno() if how == "descriptor" else -1
     signal.set_wakeup_fd(descriptor, warn_on_full_buffer=False)
-    worst = 0.0
     for number in range(rounds):
         began = time.monotonic()
         try:
-            os.write(go_in, b"1")
+            if how == "timer":
+                signal.setitimer(signal.ITIMER_REAL, 0.0045 + number * 0.618034 % 1 * 0.001)
+            else:
+                os.write(go_in, b"1")
             lock.acquire(timeout=2 * HANG)
         except Hit:
             pass
-        took = time.monotonic() - began
-        assert took < HANG, f"missed in round {number}, {took} s"
-        worst = max(worst, took)
-        assert not mask(), f"blocked after round {number}: {mask()}"
-        current = signal.set_wakeup_fd(descriptor, warn_on_full_buffer=False)
-        assert current == descriptor, f"{current} after round {number}"
-    print(f"{how}: the latest of {rounds} after {worst * 1e3:.2f} ms")
+        check(number, began)
+        if how == "descriptor":
+            current = signal.set_wakeup_fd(descriptor, warn_on_full_buffer=False)
+            assert current == descriptor, f"{current} after round {number}"
 """
 
 
@@ -637,6 +650,7 @@ def test_no_signal_is_missed_that_follows_another_one() -> None:
     run(NONE_IS_MISSED, "two", 3000)
 
 
+@torn_on_pypy
 @posix
 def test_the_wake_up_descriptor_is_given_back_whenever_a_handler_raises() -> None:
     run(NONE_IS_MISSED, "descriptor", 3000)
@@ -644,23 +658,7 @@ def test_the_wake_up_descriptor_is_given_back_whenever_a_handler_raises() -> Non
 
 @posix
 def test_no_signal_is_missed_when_a_wait_is_no_longer_brief() -> None:
-    run("""
-        signal.signal(signal.SIGALRM, raising)
-        lock = held()
-        # A timer's signal, too, may go to a thread that doesn't block it.
-        start_new_thread(lock.acquire, ())
-        await_waiter(lock)
-        for number in range(600):
-            began = time.monotonic()
-            try:
-                signal.setitimer(signal.ITIMER_REAL, 0.0045 + number * 0.618034 % 1 * 0.001)
-                lock.acquire(timeout=2 * HANG)
-            except Hit:
-                pass
-            took = time.monotonic() - began
-            assert took < HANG, f"missed in round {number}, {took} s"
-            assert not mask(), f"blocked after round {number}: {mask()}"
-        """)
+    run(NONE_IS_MISSED, "timer", 600)
 
 
 # ---- Storms of signals ---------------------------------------------------------------
@@ -703,6 +701,7 @@ def test_an_interrupted_acquire_leaves_a_free_lock_free(how: str) -> None:
     )
 
 
+@torn_on_pypy
 @posix
 def test_a_with_statement_releases_the_lock_also_if_a_handler_raises_at_its_end() -> None:
     run("""
@@ -727,6 +726,7 @@ def test_a_with_statement_releases_the_lock_also_if_a_handler_raises_at_its_end(
         """)
 
 
+@torn_on_pypy
 @posix
 def test_every_lock_is_right_after_a_storm_of_signals() -> None:
     run("""
