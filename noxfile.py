@@ -1,6 +1,6 @@
 """What is checked, and on what.
 
-`nox` runs `lint`, `types` and `tests` on every interpreter it finds; the other sessions
+`nox` runs `lint`, `types`, `shim` and, on every interpreter it finds, `tests`; the other sessions
 are run by name (`nox --list`).  LOWTHREADS_PYTHONS="3.9 pypy3" leaves all others out.
 """
 
@@ -9,7 +9,7 @@ import os
 import nox
 
 nox.needs_version = ">=2024.4"
-nox.options.sessions = ["lint", "types", "tests"]
+nox.options.sessions = ["lint", "types", "shim", "tests"]
 nox.options.reuse_existing_virtualenvs = True
 nox.options.error_on_missing_interpreters = False
 
@@ -17,17 +17,18 @@ PYTHONS = os.environ.get(
     "LOWTHREADS_PYTHONS", "3.9 3.10 3.11 3.12 3.13 3.14 3.15 pypy3 pypy3.11"
 ).split()
 STRICT = {"LOWTHREADS_WERROR": "1"}
+SHIM_TESTS = "tests/test_c_stress.py"
 
 
 def run_tests(session: nox.Session, env: "dict[str, str] | None" = None) -> None:
     """Build with warnings as errors, and run the tests given, or all."""
     session.install(".[test]", env={**STRICT, **(env or {})})
-    session.run("python", "-m", "pytest", *session.posargs)
+    session.run("python", "-m", "pytest", "--ignore", SHIM_TESTS, *session.posargs)
 
 
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
-    """The whole suite."""
+    """The whole suite but the shim's own tests, which need no interpreter."""
     run_tests(session)
 
 
@@ -66,12 +67,21 @@ def stdlib(session: nox.Session) -> None:
 
 
 @nox.session
+def shim(session: nox.Session) -> None:
+    """The shim alone, in C, under each sanitizer and on each parker."""
+    session.install("pytest", "pytest-timeout", "hypothesis", "cffi")
+    session.install(".", env=STRICT)
+    session.run("pytest", SHIM_TESTS, *session.posargs)
+
+
+@nox.session
 def stress(session: nox.Session) -> None:
-    """The shim alone, in C, a minute under each sanitizer and on each parker."""
-    session.install("pytest", "pytest-timeout")
+    """The same, a minute each."""
+    session.install("pytest", "pytest-timeout", "hypothesis", "cffi")
+    session.install(".", env=STRICT)
     session.run(
         "pytest",
-        "tests/test_c_stress.py",
+        SHIM_TESTS,
         "--timeout=1200",
         *session.posargs,
         env={"LOWTHREADS_STRESS_SECONDS": "60"},
