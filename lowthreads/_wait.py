@@ -17,6 +17,7 @@ from __future__ import annotations
 import os
 import signal
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from importlib import import_module
 from typing import Any, Callable
 
@@ -69,6 +70,8 @@ if hasattr(signal, "pthread_sigmask"):
         """
         signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
+    _set_wakeup_fd = partial(signal.set_wakeup_fd, warn_on_full_buffer=False)
+
     class _Watch:
         """The shim's descriptor while it is the interpreter's, and whose place it takes."""
 
@@ -81,21 +84,34 @@ if hasattr(signal, "pthread_sigmask"):
             run_handlers()
             return lock_wait(handle, deadline, since, _BRIEF)
         _Watch.fd = fd
+        before: list[int] = []
+        run_handlers()
         try:
-            before = signal.set_wakeup_fd(fd, warn_on_full_buffer=False)
-        except ValueError:  # not the main interpreter, whose handlers alone run
-            return lock_wait(handle, deadline, since, _PLAIN)
-        try:
-            if before != fd:  # else within a handler that runs below
-                _Watch.before = before
-                lib.lt_signals_forward(before)
+            # In one step of Python: no handler can raise before the old one is noted.
+            before.extend(map(_set_wakeup_fd, (fd,)))
+            if before[0] != fd:  # else within a handler that runs below
+                _Watch.before = before[0]
+                lib.lt_signals_forward(before[0])
             run_handlers()
             if lib.lt_signals_fd() != fd:  # a handler forked, and this is the child
                 return _INTERRUPTED
             return lock_wait(handle, deadline, since, _PATIENT)
+        except ValueError:
+            if before:
+                raise
+            # Not the main interpreter, whose handlers alone run.
+            return lock_wait(handle, deadline, since, _PLAIN)
         finally:
-            _set_wakeup_fd_back(before)
-            if before != fd:
+            try:
+                _give_back(before, fd)
+            except BaseException:  # the handler of one more signal raised
+                _give_back(before, fd)
+                raise
+
+    def _give_back(before: list[int], fd: int) -> None:
+        if before:
+            _set_wakeup_fd_back(before[0])
+            if before[0] != fd:
                 lib.lt_signals_flush()
 
     def _after_fork() -> None:
@@ -111,7 +127,7 @@ if hasattr(signal, "pthread_sigmask"):
 
     def _set_wakeup_fd_back(before: int) -> None:
         try:
-            signal.set_wakeup_fd(before, warn_on_full_buffer=False)
+            _set_wakeup_fd(before)
         except (OSError, ValueError):  # closed meanwhile
             signal.set_wakeup_fd(-1)
 

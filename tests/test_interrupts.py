@@ -9,7 +9,7 @@ import textwrap
 
 import pytest
 
-from support import end_child, run_child, start_child, torn_on_pypy
+from support import end_child, run_child, start_child, torn
 
 posix = pytest.mark.skipif(os.name != "posix", reason="POSIX signals")
 
@@ -294,7 +294,7 @@ def test_a_signal_in_the_wait_of_a_handler_ends_both_waits(pause: float) -> None
     )
 
 
-@torn_on_pypy
+@torn
 @posix
 def test_what_a_handler_took_stays_taken_when_it_raises() -> None:
     run("""
@@ -396,7 +396,8 @@ def test_a_wake_up_descriptor_of_the_program_gets_its_signals_and_stays() -> Non
         assert got == [signal.SIGUSR1, None] * 3, got
         last = ours.recv(100)
         assert last == bytes([signal.SIGUSR2]), last
-        assert signal.set_wakeup_fd(-1) == theirs.fileno() and not mask()
+        fd = signal.set_wakeup_fd(-1)
+        assert fd == theirs.fileno() and not mask(), (fd, theirs.fileno(), mask())
         """)
 
 
@@ -650,7 +651,7 @@ def test_no_signal_is_missed_that_follows_another_one() -> None:
     run(NONE_IS_MISSED, "two", 3000)
 
 
-@torn_on_pypy
+@torn
 @posix
 def test_the_wake_up_descriptor_is_given_back_whenever_a_handler_raises() -> None:
     run(NONE_IS_MISSED, "descriptor", 3000)
@@ -667,6 +668,7 @@ def test_no_signal_is_missed_when_a_wait_is_no_longer_brief() -> None:
 # the lock should be taken is known.
 
 
+@torn
 @posix
 @pytest.mark.parametrize("how", ["acquire()", "acquire(timeout)", "with"])
 def test_an_interrupted_acquire_leaves_a_free_lock_free(how: str) -> None:
@@ -701,7 +703,7 @@ def test_an_interrupted_acquire_leaves_a_free_lock_free(how: str) -> None:
     )
 
 
-@torn_on_pypy
+@torn
 @posix
 def test_a_with_statement_releases_the_lock_also_if_a_handler_raises_at_its_end() -> None:
     run("""
@@ -726,7 +728,7 @@ def test_a_with_statement_releases_the_lock_also_if_a_handler_raises_at_its_end(
         """)
 
 
-@torn_on_pypy
+@torn
 @posix
 def test_every_lock_is_right_after_a_storm_of_signals() -> None:
     run("""

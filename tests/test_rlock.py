@@ -29,7 +29,7 @@ from support import (
     newest_waiter,
     run_child,
     run_threads,
-    torn_on_pypy,
+    torn,
     wait_until,
 )
 
@@ -827,7 +827,7 @@ STORM = """
     """
 
 
-@torn_on_pypy
+@torn
 @posix
 @pytest.mark.parametrize("ending", ["returns", "raises"])
 @pytest.mark.parametrize("how", ["acquire()", "acquire(timeout)", "with"])
@@ -835,7 +835,7 @@ def test_the_count_is_right_whatever_handlers_do_with_it(how: str, ending: str) 
     run_rlock(STORM, how, ending)
 
 
-@torn_on_pypy
+@torn
 @posix
 def test_acquire_restore_is_not_torn_by_signals() -> None:
     # Condition.wait must have the lock again when an exception comes out of it.
