@@ -192,7 +192,10 @@ def test_wait_that_no_signal_ends(tmp_path: Path) -> None:
         lowthreads.allocate_lock = Deaf
         PROMISES[:] = [one for one in PROMISES if "interrupts a wait without" in one.text]
         """
-    done = python(tmp_path, *script(source, "--only", "promises", "--json"))
+    for _ in range(5):  # the signal may come before the lock has become deaf
+        done = python(tmp_path, *script(source, "--only", "promises", "--json"))
+        if done.returncode:
+            break
     assert done.returncode == 1, done
     (promise,) = json.loads(done.stdout)["promises"]
     assert promise["expected"] == "Rang at once"
