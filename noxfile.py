@@ -23,7 +23,11 @@ SHIM_TESTS = "tests/test_c_stress.py"
 def run_tests(session: nox.Session, env: "dict[str, str] | None" = None) -> None:
     """Build with warnings as errors, and run the tests given, or all."""
     session.install(".[test]", env={**STRICT, **(env or {})})
-    session.run("python", "-m", "pytest", "--ignore", SHIM_TESTS, *session.posargs)
+    reruns = []
+    if "CI" in os.environ:  # a shared machine may stall for longer than a test's limit
+        session.install("pytest-rerunfailures")
+        reruns = ["--reruns=2"]
+    session.run("python", "-m", "pytest", "--ignore", SHIM_TESTS, *reruns, *session.posargs)
 
 
 @nox.session(python=PYTHONS)

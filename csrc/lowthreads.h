@@ -294,6 +294,9 @@ void lt_census_leave(uint32_t generation);
 /* How many threads are starting or running. */
 uint32_t lt_census_count(void);
 
+/* From now on only that thread can start threads; for others it is ECANCELED. */
+void lt_census_close(uintptr_t ident);
+
 /* Waits until no thread is starting.  For one thread at a time.  May block. */
 void lt_census_await_arrivals(void);
 

@@ -18,6 +18,7 @@ static lt_lock gate;
 static lt_atomic_u32 generation; /* changes in the child of a fork alone */
 static uintptr_t survivor;      /* of the last fork: its thread in the child; 0: no fork yet */
 static uint32_t survivor_since; /* the oldest generation in which it may have begun */
+static uintptr_t only_starter;  /* 0: all may start threads; see lt_census_close */
 static uint32_t starting;
 static uint32_t running;
 static lt_parker *sleeper; /* in lt_census_await_arrivals; it is owed one token */
@@ -67,6 +68,13 @@ uint32_t lt_census_count(void)
     uint32_t count = starting + running;
     open_gate();
     return count;
+}
+
+void lt_census_close(uintptr_t ident)
+{
+    close_gate();
+    only_starter = ident;
+    open_gate();
 }
 
 void lt_census_await_arrivals(void)
@@ -154,6 +162,15 @@ int lt_thread_start(lt_thread_body body, void *arg, size_t stack_size, lt_handle
     if (handle != NULL)
         lt_handle_keep(handle);
     close_gate();
+    if (only_starter != 0 && only_starter != lt_thread_ident()) {
+        open_gate();
+        if (handle != NULL) {
+            lt__handle_unclaim(handle);
+            lt_handle_drop(handle);
+        }
+        free(start);
+        return ECANCELED;
+    }
     starting++;
     start->generation = lt__census_generation();
     open_gate();

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import atexit
 import sys
+from errno import ECANCELED
 from operator import index
 from typing import Any, Callable, NoReturn, overload
 
@@ -46,9 +47,11 @@ def launch(
     if size is None:
         size = _stack_size
     ident = start_thread(function, args, kwargs, size, handle, name)
+    if ident == -ECANCELED:
+        raise_at_shutdown()
     if ident < 0:
         raise_cannot_start(-ident, size)
-    if _closing:
+    if _closing and get_ident() == main_thread():
         lib.lt_ffi_await_arrivals()
     return ident
 
@@ -154,6 +157,7 @@ def check_stack_size(size: int) -> int:
 def _close() -> None:
     global _closing
     _closing = True
+    lib.lt_census_close(main_thread())
     lib.lt_ffi_await_arrivals()
 
 

@@ -483,7 +483,7 @@ def test_a_thread_takes_its_function_arguments_and_locals_with_it(
     wait_until(lambda: _count() == before)
     assert len(references) == 3
     for reference in references:
-        wait_until(lambda reference=reference: is_gone(reference), limit=10)
+        wait_until(lambda reference=reference: is_gone(reference), limit=3)
 
 
 @kept_on_pypy
@@ -508,7 +508,7 @@ def test_thread_locals_are_freed_without_another_thread_having_to_start(
     references: list[Any] = []
     deleted: list[int] = []
     ident = start_new_thread(function, ())
-    wait_until(lambda: references and is_gone(references[0]), "the value is gone", limit=10)
+    wait_until(lambda: references and is_gone(references[0]), "the value is gone", limit=3)
     wait_until(lambda: deleted)
     if not PYPY:
         assert deleted == [ident]  # by the thread itself, at its end

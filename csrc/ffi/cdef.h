@@ -75,6 +75,7 @@ void lt_signals_forward(int fd);                 /* never blocks */
 void lt_signals_flush(void);                     /* never blocks */
 
 uint32_t lt_census_count(void);                  /* never blocks */
+void lt_census_close(uintptr_t ident);           /* never blocks */
 void lt_ffi_await_arrivals(void);                /* blocks: detaches */
 
 const char *lt_ffi_parker(void);                 /* never blocks */
