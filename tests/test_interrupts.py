@@ -407,12 +407,8 @@ def test_a_wake_up_descriptor_of_the_program_gets_its_signals_and_stays() -> Non
 @posix
 def test_the_waits_of_other_threads_are_not_ended_by_signals() -> None:
     run("""
-        handlers, results = [], []
-        lock, bounded, ended = held(), held(), held()
-
-        def handler(signum, frame):
-            handlers.append(get_ident())
-            raise Hit
+        handled, results = [], []
+        lock, bounded, ended, all_sent = held(), held(), held(), held()
 
         def forever():
             results.append(lock.acquire())
@@ -422,29 +418,27 @@ def test_the_waits_of_other_threads_are_not_ended_by_signals() -> None:
             began = time.monotonic()
             results.append(bounded.acquire(timeout=0.3))
             results.append(time.monotonic() - began >= 0.3)
+            all_sent.acquire()  # alive until then
             ended.release()
 
-        signal.signal(signal.SIGUSR1, handler)
-        for number, (target, what) in enumerate([(for_a_time, bounded), (forever, lock)]):
-            ident = start_new_thread(target, ())
-            await_waiter(what)
-            sent = 0
-            while sent < 50 and (what is lock or not results):
-                try:
-                    if results[2 * number:]:
-                        break
-                    signal.pthread_kill(ident, signal.SIGUSR1)
-                    sent += 1
-                    time.sleep(60 if sent == 0 else 0.002)
-                except Hit:
-                    pass
-            assert sent and len(handlers) >= 1
-            if what is lock:
-                assert not results[2:]
-                lock.release()
-            ended.acquire()
-        assert results == [False, True, True]
-        assert set(handlers) == {get_ident()}
+        def send_often(ident, lock):
+            await_waiter(lock)
+            for number in range(50):
+                before = len(handled)
+                signal.pthread_kill(ident, signal.SIGUSR1)
+                wait_until(lambda: len(handled) > before)
+
+        signal.signal(signal.SIGUSR1, lambda *args: handled.append(get_ident()))
+        send_often(start_new_thread(forever, ()), lock)
+        assert not results
+        lock.release()
+        ended.acquire()
+        assert results == [True]
+        send_often(start_new_thread(for_a_time, ()), bounded)
+        all_sent.release()
+        ended.acquire()
+        assert results == [True, False, True]
+        assert handled == [get_ident()] * 100
         """)
 
 
