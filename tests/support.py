@@ -234,10 +234,5 @@ torn = pytest.mark.xfail(
     strict=False,
 )
 
-# PyPy keeps the thread-locals of threads that it did not start.
-kept_on_pypy = pytest.mark.xfail(
-    PYPY, reason="PyPy frees them with the local alone: README, known limits", strict=False
-)
-
 NO_LOCK = (TypeError, AttributeError) if PYPY else TypeError
 """What a method raises that is called on another object."""

@@ -25,7 +25,7 @@ from lowthreads import (
     start_joinable_thread,
 )
 from lowthreads._lib import ffi
-from support import LIMIT, Threads, await_waiter, kept_on_pypy, run_threads, wait_until
+from support import LIMIT, Threads, await_waiter, run_threads, wait_until
 
 LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs Linux")
 
@@ -250,7 +250,6 @@ def test_a_start_that_fails_leaves_the_handle_as_new(daemon: bool) -> None:
 # ---- What is gone when join returns
 
 
-@kept_on_pypy
 def test_thread_locals_are_gone_when_join_returns() -> None:
     class Value:
         pass

@@ -15,7 +15,7 @@ import pytest
 
 import lowthreads
 from lowthreads import _count, allocate_lock, get_ident, stack_size, start_new_thread
-from support import kept_on_pypy, run_child, run_threads, wait_until
+from support import run_child, run_threads, wait_until
 
 PYPY = platform.python_implementation() == "PyPy"
 
@@ -486,7 +486,6 @@ def test_a_thread_takes_its_function_arguments_and_locals_with_it(
         wait_until(lambda reference=reference: is_gone(reference), limit=3)
 
 
-@kept_on_pypy
 @pytest.mark.parametrize("end", ["returns", "exits", "raises"])
 def test_thread_locals_are_freed_without_another_thread_having_to_start(
     end: str, monkeypatch: pytest.MonkeyPatch
@@ -533,7 +532,6 @@ def test_thread_locals_of_living_threads_stay() -> None:
     assert run_threads(function, other) == [True, True]
 
 
-@kept_on_pypy
 def test_thousands_of_threads_leave_nothing_behind() -> None:
     in_child("""
         import gc, lowthreads, threading
