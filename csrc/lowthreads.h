@@ -231,6 +231,9 @@ static inline bool lt_rlock_release(lt_rlock *rlock)
 uint32_t lt_rlock_release_all(lt_rlock *rlock);
 void lt_rlock_restore(lt_rlock *rlock, uint32_t levels);
 
+/* Makes a lock that no thread ever looked at that thread's, taken so often. */
+void lt_rlock_adopt(lt_rlock *rlock, uintptr_t ident, uint32_t levels);
+
 /* As for the lock; to undo releases once. */
 void lt_rlock_settle(lt_rlock *rlock);
 void lt_rlock_mark(lt_rlock *rlock);

@@ -7,6 +7,7 @@ As for `lock` (`_lock.py`): `RLockMethods` is what an RLock does, and on CPython
 from __future__ import annotations
 
 import platform
+from functools import wraps
 from typing import TYPE_CHECKING, NoReturn
 
 from ._errors import raise_count_overflow, raise_release_unacquired
@@ -152,11 +153,10 @@ elif platform.python_implementation() == "CPython":
             return _cast(_POINTER, self._address)
 
 else:
-    _new = ffi.new
-    _MEMORY = ffi.typeof("lt_rlock[1]")
+    from ._bias import Biased
 
-    class _Base(RLockMethods):
-        __slots__ = ("__weakref__", "_handle")
+    class _Base(Biased, RLockMethods):
+        __slots__ = ()
 
         def __new__(cls, *args, **kwargs):
             # Arguments are for object's check, which lets a subclass have its own __init__.
@@ -165,8 +165,28 @@ else:
                 if cls.__init__ is not object.__init__
                 else (object.__new__(cls, *args, **kwargs))
             )
-            self._handle = _new(_MEMORY)
+            self._begin()
             return self
+
+        @wraps(RLockMethods.acquire)
+        def acquire(self, blocking=True, timeout=-1):
+            # Whatever else may be wrong is for RLockMethods to say.
+            return (
+                timeout is DEFAULT and (blocking is True or blocking is False) and self._take()
+            ) or RLockMethods.acquire(self, blocking, timeout)
+
+        @wraps(RLockMethods.release)
+        def release(self):
+            if not self._give():
+                RLockMethods.release(self)
+
+        def __enter__(self):
+            return self._take() or RLockMethods.__enter__(self)
+
+        @wraps(RLockMethods.__exit__)
+        def __exit__(self, *exc_info):
+            if not self._give():
+                RLockMethods.release(self)
 
 
 class RLock(_Base):

@@ -89,6 +89,7 @@ static void lt_ffi_await_arrivals(void)
 static void lt_ffi_after_fork(void)
 {
     lt_census_after_fork();
+    lt_interpreter_after_fork();
     lt_ffi_set_main_thread(lt_thread_ident());
 }
 

@@ -4,6 +4,10 @@
 
 #include "natives.h"
 
+static inline void lt_interpreter_after_fork(void)
+{
+}
+
 /* Which of CPython's C APIs the build uses. */
 #ifdef Py_LIMITED_API
 #define LT_API "limited"

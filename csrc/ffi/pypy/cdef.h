@@ -5,4 +5,13 @@
 int64_t lt_ffi_thread_start(uintptr_t key, size_t stack_size, lt_handle *handle);
                                                  /* never blocks */
 
+typedef struct {
+    lt_rlock rlock;
+    uintptr_t maker;
+    ...;
+} lt_biased;
+
+uint32_t lt_biased_end(lt_biased *, uint32_t levels);
+                                                 /* never blocks for long */
+
 extern "Python" void lt_ffi_run_thread(uintptr_t key);

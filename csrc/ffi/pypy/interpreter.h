@@ -4,6 +4,7 @@
 #ifndef LT_INTERPRETER_H
 #define LT_INTERPRETER_H
 
+#include "bias.h"
 #include "thread_start.h"
 
 #define LT_API "cffi"

@@ -1,0 +1,37 @@
+/* The end of an RLock's bias: lowthreads/_bias.py has the whole story. */
+#ifndef LT_BIAS_H
+#define LT_BIAS_H
+
+#include "lowthreads.h"
+
+typedef struct lt_biased {
+    lt_rlock rlock;  /* free, and nobody looks at it, until the bias ends */
+    uintptr_t maker; /* to whom it is biased */
+    uint64_t ended;  /* 0 while it is biased, then 1 + the levels that the maker held */
+} lt_biased;
+
+static lt_lock lt_ending; /* held while a bias ends */
+
+/* Ends the bias: the maker holds the rlock `levels` times from now on.  Only the first call
+ * does something; all return the levels of the first. */
+static uint32_t lt_biased_end(lt_biased *biased, uint32_t levels)
+{
+    if (!lt_lock_try(&lt_ending))
+        lt_lock_wait(&lt_ending, LT_FOREVER, lt_now(), LT_PLAIN);
+    if (biased->ended == 0) {
+        if (levels > 0)
+            lt_rlock_adopt(&biased->rlock, biased->maker, levels);
+        biased->ended = 1 + (uint64_t)levels;
+    }
+    levels = (uint32_t)(biased->ended - 1);
+    lt_lock_release(&lt_ending);
+    return levels;
+}
+
+/* The thread that held it may be gone; what it had half done is done again. */
+static void lt_interpreter_after_fork(void)
+{
+    lt_lock_reinit(&lt_ending);
+}
+
+#endif

@@ -1,0 +1,111 @@
+"""RLocks on PyPy, biased to the thread that made them.
+
+A call into C is what an RLock would cost most: so as long as no other thread wants it, the
+thread that made it takes and releases it here, and the shim's lock is not looked at.
+
+Guarantees
+- A thread holds the lock while it is biased if it made it and `_depth` is above 0; after that,
+  if the shim says so.  In between, `lt_biased_end` settles which of the maker's last steps
+  counts, once and for all.
+- A handler that raises within a step undoes an acquire, and completes a release.
+
+| `_bias`     | `_busy` | the lock                                                           |
+|-------------|---------|--------------------------------------------------------------------|
+| the maker's | no      | biased, held `_depth` times                                        |
+| the maker's | yes     | biased, the maker is within a step                                 |
+| 0           |         | the shim's, as soon as somebody called `_end`: held `_depth` times |
+
+The maker changes `_depth` and then looks at `_bias`.  Who ends the bias changes `_bias` and
+then looks at `_depth`.  PyPy runs one thread at a time, and switches between two steps of
+Python: so one of them sees what the other did.  If both do, the maker learns from
+`lt_biased_end` whether its step was seen; if not, it does it again on the shim's lock.
+
+A step within another one's (in a signal handler, or a finalizer) could not tell its own
+changes of `_depth` from the other's: it sees `_busy`, and ends the bias.
+"""
+
+from __future__ import annotations
+
+from _thread import get_ident
+from typing import Any
+
+from ._lib import RLockHandle, ffi, lib
+
+_MAX = lib.LT_RLOCK_MAX
+
+_new = ffi.new
+_addressof = ffi.addressof
+_release = lib.lt_rlock_release
+_MEMORY = ffi.typeof("lt_biased *")
+
+
+class Biased:
+    """To be put before `RLockMethods`, which does all that a biased lock can't."""
+
+    __slots__ = ("__weakref__", "_bias", "_busy", "_depth", "_ended", "_memory", "_shared")
+
+    _memory: Any
+    _shared: RLockHandle
+
+    def _begin(self) -> None:
+        self._memory = memory = _new(_MEMORY)
+        self._shared = _addressof(memory, "rlock")
+        self._depth = 0
+        self._busy = self._ended = False
+        self._bias = memory.maker = get_ident()
+
+    def _end(self) -> int:
+        """End the bias, and return how often the maker held the lock then."""
+        self._bias = 0
+        levels = lib.lt_biased_end(self._memory, self._depth)
+        self._ended = True
+        return levels
+
+    @property
+    def _handle(self) -> RLockHandle:
+        if not self._ended:
+            self._end()
+        return self._shared
+
+    def _take(self) -> bool:
+        """Take the lock, if it is biased to the calling thread."""
+        if self._bias != get_ident() or self._busy:
+            return False
+        self._busy = True
+        depth = self._depth
+        try:
+            if depth == _MAX:
+                return False
+            self._depth = depth + 1
+            if self._bias:
+                self._busy = False
+                return True
+            return self._end() > depth
+        except BaseException:
+            self._depth = depth
+            if not self._bias and self._end() > depth:
+                _release(self._shared)
+            self._busy = False
+            raise
+
+    def _give(self) -> bool:
+        """Release the lock once, if it is biased to the calling thread, which holds it."""
+        if self._bias != get_ident() or self._busy:
+            return False
+        self._busy = True
+        depth = self._depth
+        try:
+            if depth == 0:
+                return False
+            self._depth = depth - 1
+            if self._bias:
+                self._busy = False
+                return True
+            return self._end() < depth
+        except BaseException:
+            if depth > 0:
+                self._depth = depth - 1
+                if not self._bias and self._end() == depth:
+                    _release(self._shared)
+            self._busy = False
+            raise
