@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import platform
+from importlib import import_module
 from typing import Any, Callable, Protocol
 
-from . import _native  # type: ignore[attr-defined]
+try:
+    _native: Any = import_module("._native", __package__)
+except ImportError as error:
+    raise ImportError(
+        f"{__package__} in {os.path.dirname(__file__)} has no extension that "
+        f"{platform.python_implementation()} {platform.python_version()} can load ({error}); "
+        'in a clone, "python -m pip install -e ." builds it in place'
+    ) from error
 
 LockHandle = Any
 """A cdata `lt_lock *`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import shutil
 import sys
 import threading
 from importlib import metadata
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import lowthreads
-from support import LIMIT, run_threads
+from support import LIMIT, run_child, run_threads
 
 REFERENCE = {
     "LockType",
@@ -50,6 +51,23 @@ def test_the_name_is_there_and_exported(name: str) -> None:
 def test_exported_names_exist_once() -> None:
     assert len(set(lowthreads.__all__)) == len(lowthreads.__all__)
     assert all(hasattr(lowthreads, name) for name in lowthreads.__all__)
+
+
+def test_without_its_extension_the_package_says_how_to_build_it(tmp_path: Path) -> None:
+    package = Path(lowthreads.__file__).parent
+    shutil.copytree(package, tmp_path / "unbuilt", ignore=shutil.ignore_patterns("_native*"))
+    body = """
+        import sys
+        sys.path.insert(0, sys.argv[1])
+        try:
+            import unbuilt
+        except ImportError as error:
+            print(error)
+        """
+    message = run_child(body, str(tmp_path)).stdout
+    assert "has no extension that" in message
+    assert "No module named 'unbuilt._native'" in message
+    assert "python -m pip install -e ." in message
 
 
 def test_star_import_brings_the_names() -> None:
