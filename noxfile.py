@@ -70,6 +70,13 @@ def stdlib(session: nox.Session) -> None:
     session.run("python", "tools/stdlib.py", *session.posargs)
 
 
+@nox.session(python=PYTHONS)
+def packages(session: nox.Session) -> None:
+    """Real packages' own test suites, on the interpreter's `_thread` and on lowthreads."""
+    session.install(".", "-r", "tools/packages.txt")
+    session.run("python", "tools/packages.py", *session.posargs)
+
+
 @nox.session
 def shim(session: nox.Session) -> None:
     """The shim alone, in C, under each sanitizer and on each parker."""
