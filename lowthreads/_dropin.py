@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import platform
 import sys
-from functools import partial
+from functools import partial, update_wrapper
 from importlib.machinery import ModuleSpec
 from types import FunctionType, ModuleType
 from typing import Any, Callable, cast
 
 from . import _handles, _threads
 from ._host import host
+from ._lib import native
 from ._lock import full_name, lock
 from ._rlock import RLock
 from ._style import Style
@@ -27,18 +28,30 @@ _CPYTHON = platform.python_implementation() == "CPython"
 _NAME = "_thread"
 
 
+class _Builtin:
+    """A function of the module, which does not become a method of a class that keeps it."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        update_wrapper(self, function)
+        self.__module__ = _NAME
+        self.__call = function
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.__call(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        return f"<built-in function {self.__name__}>"
+
+    def __reduce__(self) -> str:
+        return self.__name__
+
+
 def _as_thread(value: Any) -> Any:
     """Return the function, as one of `_thread`'s."""
     if not isinstance(value, FunctionType):
         return value
-    twin = FunctionType(
-        value.__code__, value.__globals__, value.__name__, value.__defaults__, value.__closure__
-    )
-    twin.__kwdefaults__ = value.__kwdefaults__
-    twin.__doc__ = value.__doc__
-    twin.__annotations__ = value.__annotations__
-    twin.__module__ = _NAME
-    return twin
+    # CPython calls these in C all the time.
+    return getattr(native, value.__name__, None) or _Builtin(value)
 
 
 def _make_lock() -> tuple[type, Callable[[], Any]]:
@@ -58,6 +71,8 @@ def _make_lock() -> tuple[type, Callable[[], Any]]:
     # A partial, for a function would become a method of a class that keeps it.
     allocate: Any = partial(object.__new__, Lock)
     allocate.__module__ = _NAME
+    allocate.__name__ = allocate.__qualname__ = "allocate_lock"
+    allocate.__doc__ = lock.__doc__
     return Lock, allocate
 
 
@@ -72,6 +87,11 @@ def _make_rlock() -> type:
 
             def __init__(self, *args: Any, **kwargs: Any) -> None:
                 pass
+
+        if not _CPYTHON:  # a copy is a new lock
+
+            def __reduce__(self) -> Any:
+                return type(self), (), getattr(self, "__dict__", None)
 
     _rename(TwinRLock, "RLock", RLock)
     return TwinRLock

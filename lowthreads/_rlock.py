@@ -124,8 +124,10 @@ class RLockMethods:
         if not isinstance(state, tuple):
             raise TypeError(f"argument must be a tuple, not {type(state).__name__}")
         levels, _owner = state
-        if not 1 <= levels <= lib.LT_RLOCK_MAX:
+        if not 0 <= levels <= lib.LT_RLOCK_MAX:
             raise OverflowError(f"lock count {levels} is out of range")
+        if levels == 0:  # from a pickler that read it off the lock's repr
+            return
         handle = self._handle
         if _try(handle) != _ACQUIRED:
             _wait(handle, FOREVER, lib.lt_now(), _PLAIN)

@@ -501,6 +501,73 @@ def test_modules_of_names(order: str) -> None:
     )
 
 
+def test_functions_do_not_become_methods_of_a_class_that_keeps_them() -> None:
+    run("""
+        import threading
+        lowthreads.install()
+        import _thread
+        for name in dir(_thread):
+            value = getattr(_thread, name)
+            if callable(value) and not isinstance(value, type):
+                assert getattr(type("User", (), {name: value})(), name) is value, name
+
+        class User:
+            ident = threading.get_ident
+            native_id = threading.get_native_id
+            start = _thread.start_new_thread
+            count = _thread._count
+
+        user = User()
+        assert user.ident() == lowthreads.get_ident() == stock.get_ident()
+        assert user.native_id() == lowthreads.get_native_id()
+        done = threading.Event()
+        user.start(done.set, ())
+        assert done.wait(60)
+        wait_until(lambda: user.count() == 0)
+        """)
+
+
+def test_functions_have_names_and_docs_and_are_pickled_by_name() -> None:
+    run("""
+        import copy, inspect, pickle
+        lowthreads.install()
+        import _thread
+        for name in ("get_ident", "get_native_id", "start_new_thread", "stack_size", "_count"):
+            function = getattr(_thread, name)
+            assert function.__name__ == function.__qualname__ == name
+            assert function.__doc__, name
+            assert repr(function) == f"<built-in function {name}>"
+            assert copy.deepcopy(function) is pickle.loads(pickle.dumps(function)) is function
+        assert str(inspect.signature(_thread._count)).startswith("()")
+        assert _thread.allocate_lock.__name__ in ("lock", "allocate_lock")
+        assert _thread.allocate_lock.__qualname__ == _thread.allocate_lock.__name__
+        assert _thread.allocate_lock.__doc__ == lowthreads.lock.__doc__
+        """)
+
+
+def test_an_rlock_is_copied_where_stocks_is() -> None:
+    run("""
+        import copy, pickle, threading
+
+        def outcome(action):
+            # As on stock: a new lock, free, or a TypeError.
+            lock = threading.RLock()
+            lock.acquire()
+            try:
+                new = action(lock)
+            except TypeError as error:
+                return str(error)
+            assert new is not lock and new.acquire() and not new.release()
+            return type(new).__module__, type(new).__name__
+
+        actions = (copy.copy, copy.deepcopy, lambda lock: pickle.loads(pickle.dumps(lock)),
+                   lambda lock: copy.deepcopy(threading.Condition(lock))._lock)
+        stocks = [outcome(action) for action in actions]
+        lowthreads.install()
+        assert [outcome(action) for action in actions] == stocks
+        """)
+
+
 def test_the_unraisable_hook_gets_what_this_version_gives() -> None:
     run("""
         import _thread as theirs

@@ -932,3 +932,11 @@ def test_a_forked_child_holds_what_its_thread_held() -> None:
         let_go.release()
         assert others.acquire(timeout=60)
         """)
+
+
+def test_restoring_no_levels_leaves_it_free(rlock: RLock) -> None:
+    rlock._acquire_restore((0, 0))
+    assert is_free(rlock)
+    with pytest.raises(OverflowError):
+        rlock._acquire_restore((1 << 32, 0))
+    assert is_free(rlock)

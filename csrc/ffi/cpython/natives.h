@@ -13,6 +13,30 @@
 static PyMethodDef lt_start_thread_method = {
     "start_thread", (PyCFunction)(void (*)(void))lt_start_thread, METH_FASTCALL, NULL};
 
+/* _thread's own two, for the module in its place: a function of Python is slower, and one
+ * that a class keeps becomes a method. */
+static PyObject *lt_get_ident(PyObject *module, PyObject *nothing)
+{
+    (void)module;
+    (void)nothing;
+    return PyLong_FromUnsignedLongLong(lt_thread_ident());
+}
+
+static PyObject *lt_get_native_id(PyObject *module, PyObject *nothing)
+{
+    (void)module;
+    (void)nothing;
+    return PyLong_FromUnsignedLongLong(lt_thread_native_id());
+}
+
+static PyMethodDef lt_ident_methods[] = {
+    {"get_ident", lt_get_ident, METH_NOARGS,
+     "get_ident($module, /)\n--\n\nReturn the calling thread's identifier."},
+    {"get_native_id", lt_get_native_id, METH_NOARGS,
+     "get_native_id($module, /)\n--\n\n"
+     "Return the number that the operating system knows the calling thread by."},
+};
+
 /* Makes `value` an attribute of the extension and lets it go. */
 static bool lt_add_native(const char *name, PyObject *value)
 {
@@ -33,11 +57,21 @@ static void lt_ffi_document(bool rlock, const char *name, const char *doc)
             method->ml_doc = doc;
 }
 
+static PyObject *lt_new_builtin(PyMethodDef *method)
+{
+    PyObject *in = PyUnicode_FromString("_thread");
+    PyObject *function = in == NULL ? NULL : PyCFunction_NewEx(method, NULL, in);
+    Py_XDECREF(in);
+    return function;
+}
+
 /* Returns false after it printed an exception. */
 static bool lt_ffi_add_natives(void)
 {
     bool added = lt_add_native("LockMemory", PyType_FromSpec(&lt_lock_spec)) &&
                  lt_add_native("RLockMemory", PyType_FromSpec(&lt_rlock_spec)) &&
+                 lt_add_native("get_ident", lt_new_builtin(&lt_ident_methods[0])) &&
+                 lt_add_native("get_native_id", lt_new_builtin(&lt_ident_methods[1])) &&
                  lt_add_native("start_thread", PyCFunction_New(&lt_start_thread_method, NULL));
     if (!added)
         PyErr_Print();

@@ -83,8 +83,10 @@ static PyObject *lt_rlock_restore_saved(PyObject *self, PyObject *state)
         return PyErr_Format(PyExc_TypeError, "argument must be a tuple, not %R", Py_TYPE(state));
     if (!PyArg_ParseTuple(state, "kO:_acquire_restore", &levels, &owner))
         return NULL;
-    if (levels == 0 || levels > LT_RLOCK_MAX)
+    if (levels > LT_RLOCK_MAX)
         return PyErr_Format(PyExc_OverflowError, "lock count %lu is out of range", levels);
+    if (levels == 0) /* from a pickler that read it off the lock's repr */
+        Py_RETURN_NONE;
     if (lt_rlock_try(rlock) != LT_ACQUIRED)
         lt_ffi_rlock_wait(rlock, LT_FOREVER, lt_now(), LT_PLAIN);
     lt_rlock_restore(rlock, (uint32_t)levels);
