@@ -31,6 +31,8 @@ _NAME = "_thread"
 class _Builtin:
     """A function of the module, which does not become a method of a class that keeps it."""
 
+    __name__: str
+
     def __init__(self, function: Callable[..., Any]) -> None:
         update_wrapper(self, function)
         self.__module__ = _NAME

@@ -19,12 +19,24 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
 
 # Each package's tests, in its source, and further arguments for pytest.
 SUITES = {
-    "cachetools": ["tests"],  # a cache and its decorators
+    "APScheduler": ["tests", "--ignore=tests/test_jobstores.py"],  # a scheduler
+    "cachetools": ["tests"],  # caches
+    "DBUtils": ["tests"],  # connection pools
+    "execnet": ["testing"],  # threads and gateways to other processes
+    "filelock": ["tests"],  # locks
+    "janus": ["tests", "--ignore=tests/test_benchmarks.py"],  # queues
+    "pykka": ["tests"],  # actors
+    "pytest-xdist": ["testing"],  # a test distributor
+    "tornado": ["tornado/test"],  # an event loop and servers
+    "waitress": ["tests"],  # a server on a pool of threads
+    "watchdog": ["tests"],  # observer threads
+    "zict": ["zict/tests"],  # caches, under stress
 }
 
 PLUGINS = Path(__file__).with_name("pytest_plugins")
@@ -98,10 +110,8 @@ def end_at(limit: float, command: "list[str]", **how: object) -> None:
     except subprocess.TimeoutExpired:
         print(f"    ended after {limit} s: {' '.join(command)}", flush=True)
     finally:
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         process.wait()
 
 

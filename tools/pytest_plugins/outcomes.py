@@ -40,7 +40,7 @@ def counts_threads():
 
 class Outcomes:
     def __init__(self, path):
-        self.file = open(path, "w")
+        self.file = open(path, "w")  # noqa: SIM115
         self.outcomes = {}
         locks = "lowthreads" in made_by(threading.Lock()) & made_by(threading.RLock())
         threads = counts_threads()
@@ -52,7 +52,7 @@ class Outcomes:
         self.file.flush()
 
     def pytest_runtest_logreport(self, report):
-        if report.when == "call" or report.outcome != "passed":
-            if self.outcomes.get(report.nodeid) != "failed":
-                self.outcomes[report.nodeid] = report.outcome
-                self.write(test=report.nodeid, outcome=report.outcome)
+        told = report.when == "call" or report.outcome != "passed"
+        if told and self.outcomes.get(report.nodeid) != "failed":
+            self.outcomes[report.nodeid] = report.outcome
+            self.write(test=report.nodeid, outcome=report.outcome)
