@@ -21,7 +21,9 @@ def environment() -> dict[str, str]:
     package = Path(__file__).resolve().parent
     depth = __package__.count(".") + 1
     env = dict(os.environ)
-    env["LOWTHREADS_RUN"] = f"{__package__}={package.parents[depth - 1]}"
+    env["LOWTHREADS_RUN"] = "=".join(
+        (str(sys.implementation.cache_tag), __package__, str(package.parents[depth - 1]))
+    )
     path = [str(package / "_bootstrap"), *filter(None, [env.get("PYTHONPATH")])]
     env["PYTHONPATH"] = os.pathsep.join(path)
     return env

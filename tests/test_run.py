@@ -353,3 +353,27 @@ def test_a_forked_child_waits_for_its_threads(tmp_path: Path) -> None:
         """,
     )
     assert both(tmp_path, program).stdout == "True\nlate\n3\n"
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_another_interpreter_may_lack_lowthreads(tmp_path: Path, same: bool) -> None:
+    # Not found is as good as not loaded: the child has no package of that name.
+    program = tmp_path / "program.py"
+    program.write_text(
+        textwrap.dedent("""
+        import os, subprocess, sys
+        interpreter, package, folder = os.environ["LOWTHREADS_RUN"].split("=", 2)
+        assert interpreter == sys.implementation.cache_tag
+        if sys.argv[1] == "False":
+            interpreter = "other-311"
+        os.environ["LOWTHREADS_RUN"] = f"{interpreter}={package}_missing={folder}"
+        command = [sys.executable, "-c", "import sys; print(sys.modules['_thread'])"]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0 and "built-in" in done.stdout, done
+        print(done.stderr)
+        """)
+    )
+    result = start(tmp_path, ["-m", "lowthreads", "run"], ["program.py", same])
+    assert result.status == 0, result
+    assert ("lowthreads_missing" in result.stdout) == same, result
+    assert same or not result.stdout.strip()

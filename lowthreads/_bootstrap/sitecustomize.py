@@ -1,5 +1,8 @@
 """Installs lowthreads as soon as an interpreter starts: see `lowthreads/_run.py`.
 
+Another interpreter that the program starts may not have what lowthreads needs: it runs on its
+own module then.
+
 It stands in the place of the environment's own sitecustomize, and then imports that.
 """
 
@@ -10,15 +13,15 @@ import sys
 
 
 def _install() -> None:
-    package, _, found_in = os.environ["LOWTHREADS_RUN"].partition("=")
+    interpreter, package, found_in = os.environ["LOWTHREADS_RUN"].split("=", 2)
     known = found_in in sys.path
     if not known:
         sys.path.append(found_in)  # where only the parent could find the package
     try:
         module = __import__(package, fromlist=["install"])
     except ImportError:
-        if _in_isolated_interpreter():
-            return  # the extension can't be loaded there
+        if interpreter != sys.implementation.cache_tag or _in_isolated_interpreter():
+            return  # where the extension can't be loaded
         raise
     finally:
         if not known:
