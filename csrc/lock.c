@@ -22,6 +22,10 @@
  *   LT_EDITING  held for the queue (newest, and the waiters' next, prev and progress).
  *               LT_LOCKED may be set at any time meanwhile, by a thread that barges in,
  *               or cleared, by a release that need not look at the queue.
+ *   the rest    while one of the last three is set: the census generation in which it was,
+ *               else 0.  In the child of a fork an older one's waiters do not exist, nor
+ *               does the memory of their stacks for sure: whoever comes to look at the queue
+ *               forgets it first.
  *   newest      the last waiter of a ring, whose next is the first; NULL when empty.
  *   owner       ident of who took the lock last, a fact about the past: the lock may be
  *               free, or released by another.  Written by who takes it or hands it over,
@@ -43,9 +47,14 @@
  * LT_WAKING never ends with the lock free and threads waiting. */
 #include "lowthreads.h"
 #include "lt_park.h"
+#include "lt_thread.h"
 
 /* A waiter that has waited this long is handed the lock. */
 #define HANDOFF_NS 1000000
+
+/* Bits of the state that speak of the queue, and what is above them. */
+#define OF_QUEUE (LT_QUEUED | LT_WAKING | LT_EDITING)
+#define GENERATION_SHIFT 4
 
 /* Spins on LT_EDITING this often before it lets other threads run. */
 #define EDITING_SPINS 64
@@ -108,6 +117,12 @@ static uint32_t await_edit(lt_lock *lock, unsigned *spins)
     return lt_load(&lock->state);
 }
 
+/* What is set in the state with LT_EDITING. */
+static uint32_t editing(void)
+{
+    return LT_EDITING | lt__census_generation() << GENERATION_SHIFT;
+}
+
 static void begin_edit(lt_lock *lock)
 {
     unsigned spins = 0;
@@ -115,7 +130,7 @@ static void begin_edit(lt_lock *lock)
     for (;;) {
         if (state & LT_EDITING)
             state = await_edit(lock, &spins);
-        else if (lt_cas_acquire(&lock->state, &state, state | LT_EDITING))
+        else if (lt_cas_acquire(&lock->state, &state, state | editing()))
             return;
     }
 }
@@ -126,9 +141,29 @@ static void end_edit(lt_lock *lock, uint32_t set, uint32_t clear)
     clear |= LT_EDITING;
     if (lock->newest == NULL)
         clear |= LT_QUEUED;
-    uint32_t state = lt_load(&lock->state);
-    while (!lt_cas_release(&lock->state, &state, (state | set) & ~clear))
-        ;
+    uint32_t new, state = lt_load(&lock->state);
+    do {
+        new = (state | set) & ~clear;
+        if (!(new & OF_QUEUE))
+            new &= LT_LOCKED;
+    } while (!lt_cas_release(&lock->state, &state, new));
+}
+
+/* Whether the queue, or an edit of it, is one that a fork left behind. */
+static bool is_left_behind(uint32_t state)
+{
+    uint32_t theirs = state & ~(uint32_t)(LT_LOCKED | OF_QUEUE);
+    return (state & OF_QUEUE) && theirs != lt__census_generation() << GENERATION_SHIFT;
+}
+
+/* Empties a queue that was left behind; returns the new state. */
+static uint32_t forget_queue(lt_lock *lock, uint32_t state)
+{
+    if (lt_cas_acquire(&lock->state, &state, (state & LT_LOCKED) | editing())) {
+        lock->newest = NULL;
+        end_edit(lock, 0, 0);
+    }
+    return lt_load(&lock->state);
 }
 
 /* ---- Taking ----------------------------------------------------------------- */
@@ -170,9 +205,11 @@ static bool take_or_enqueue(lt_lock *lock, waiter *self)
                 own(lock, self->ident);
                 return true;
             }
+        } else if (is_left_behind(state)) {
+            state = forget_queue(lock, state);
         } else if (state & LT_EDITING) {
             state = await_edit(lock, &spins);
-        } else if (lt_cas_acquire(&lock->state, &state, state | LT_QUEUED | LT_EDITING)) {
+        } else if (lt_cas_acquire(&lock->state, &state, state | LT_QUEUED | editing())) {
             /* LT_QUEUED in the same step: a release from now on looks at the queue. */
             append_waiter(lock, self);
             end_edit(lock, 0, 0);
@@ -244,13 +281,17 @@ bool lt__lock_release_slowly(lt_lock *lock)
     for (;;) {
         if (!(state & LT_LOCKED))
             return false;
+        if (is_left_behind(state)) {
+            state = forget_queue(lock, state);
+            continue;
+        }
         if ((state & (LT_QUEUED | LT_WAKING)) != LT_QUEUED) {
             /* Nobody waits, or one who was woken is on its way. */
             if (lt_cas_release(&lock->state, &state, state & ~(uint32_t)LT_LOCKED))
                 return true;
         } else if (state & LT_EDITING) {
             state = await_edit(lock, &spins);
-        } else if (lt_cas_acquire(&lock->state, &state, state | LT_EDITING)) {
+        } else if (lt_cas_acquire(&lock->state, &state, state | editing())) {
             release_to_first(lock);
             return true;
         }

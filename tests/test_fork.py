@@ -131,6 +131,42 @@ def test_the_child_uses_locks_and_threads(others: str, by: str) -> None:
 
 
 @forked_by_both
+def test_threads_that_waited_do_not_get_the_lock_in_the_child(by: str) -> None:
+    run(
+        """
+        lock = held()
+        for _ in range(4):
+            start_new_thread(lock.acquire, ())
+        await_waiter(lock)
+        time.sleep(0.01)  # longer than a waiter waits before it is handed the lock
+
+        def child():
+            # The stacks of the threads that waited are free for others.
+            done = allocate_lock()
+            for _ in range(8):
+                done.acquire()
+                start_new_thread(done.release, ())
+                assert done.acquire(timeout=60)
+                done.release()
+            lock.release()
+            assert lock.acquire(timeout=60)
+            start_new_thread(lock.acquire, ())
+            await_waiter(lock)
+            lock.release()
+            wait_until(lambda: _count() == (by == "thread"))
+            assert lock.locked()
+
+        by = sys.argv[1]
+        join(fork_by(child))
+        for _ in range(4):
+            lock.release()
+            wait_until(lock.locked)
+        """,
+        by,
+    )
+
+
+@forked_by_both
 def test_the_count_in_the_parent_is_not_changed_by_a_fork(by: str) -> None:
     run(
         """
