@@ -12,10 +12,12 @@ A handle is done after the thread has left the interpreter: its thread-locals ar
 
 from __future__ import annotations
 
+import platform
 import sys
 from contextlib import suppress
 from typing import Any, Callable
 
+from ._errors import raise_join_at_shutdown
 from ._idents import get_ident
 from ._lib import ffi, lib
 from ._lock import LockMethods, lock
@@ -27,6 +29,13 @@ from ._wait import wait
 
 _NOT_STARTED = lib.LT_NOT_STARTED
 _DONE = lib.LT_DONE
+
+if platform.python_implementation() == "CPython":
+    _others_are_stopped = sys.is_finalizing
+else:  # PyPy lets threads run to its very end
+
+    def _others_are_stopped() -> bool:
+        return False
 
 
 class _ThreadHandle:
@@ -65,7 +74,8 @@ class _ThreadHandle:
                 limit.
 
         Raises:
-            RuntimeError: if the thread is not started, or is the calling one.
+            RuntimeError: if the thread is not started, or is the calling one, or can't end
+                because the interpreter ends (from 3.13 on, `PythonFinalizationError`).
         """
         nanoseconds = UNBOUNDED if timeout is None else to_nanoseconds(timeout)
         progress = lib.lt_handle_progress_of(self._shim)
@@ -75,6 +85,8 @@ class _ThreadHandle:
             return
         if self.ident == get_ident():
             raise RuntimeError("Cannot join current thread")
+        if _others_are_stopped():
+            raise_join_at_shutdown()
         running = ffi.addressof(self._shim, "running")
         lib.lt_lock_settle(running)
         try:
