@@ -75,3 +75,8 @@ def raise_at_shutdown() -> NoReturn:
 def raise_join_at_shutdown() -> NoReturn:
     """For a thread that can't end, for the interpreter no longer lets it run."""
     raise FinalizationError("cannot join thread at interpreter shutdown")
+
+
+def raise_acquire_at_shutdown() -> NoReturn:
+    """For a lock whose holder the interpreter no longer lets run."""
+    raise FinalizationError("cannot acquire lock at interpreter finalization")

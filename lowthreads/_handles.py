@@ -12,7 +12,6 @@ A handle is done after the thread has left the interpreter: its thread-locals ar
 
 from __future__ import annotations
 
-import platform
 import sys
 from contextlib import suppress
 from typing import Any, Callable
@@ -25,17 +24,10 @@ from ._names import encode_name
 from ._threads import check_stack_size, launch, refuse_when_closed
 from ._timeout import UNBOUNDED, to_nanoseconds
 from ._unraisable import report
-from ._wait import wait
+from ._wait import others_are_stopped, wait
 
 _NOT_STARTED = lib.LT_NOT_STARTED
 _DONE = lib.LT_DONE
-
-if platform.python_implementation() == "CPython":
-    _others_are_stopped = sys.is_finalizing
-else:  # PyPy lets threads run to its very end
-
-    def _others_are_stopped() -> bool:
-        return False
 
 
 class _ThreadHandle:
@@ -85,7 +77,7 @@ class _ThreadHandle:
             return
         if self.ident == get_ident():
             raise RuntimeError("Cannot join current thread")
-        if _others_are_stopped():
+        if others_are_stopped():
             raise_join_at_shutdown()
         running = ffi.addressof(self._shim, "running")
         lib.lt_lock_settle(running)

@@ -56,6 +56,8 @@ class LockMethods:
         Raises:
             ValueError: for a negative timeout other than -1, or one with `blocking` false.
             OverflowError: for a timeout above `TIMEOUT_MAX`.
+            RuntimeError: if it would wait while the interpreter ends, when other threads no
+                longer run (from 3.13 on, `PythonFinalizationError`).
 
         A signal whose handler raises ends the wait, with the lock not taken.
 

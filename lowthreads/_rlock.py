@@ -70,6 +70,8 @@ class RLockMethods:
             ValueError: for a negative timeout other than -1, or one with `blocking` false.
             OverflowError: for a timeout above `TIMEOUT_MAX`, or if the thread took the lock
                 4,294,967,295 times.
+            RuntimeError: if it would wait while the interpreter ends, when other threads no
+                longer run (from 3.13 on, `PythonFinalizationError`).
 
         A signal whose handler raises ends the wait, with the lock not taken.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import os
 import sys
 import textwrap
@@ -28,11 +27,9 @@ from lowthreads import (
 from lowthreads._lib import ffi
 from support import (
     LIMIT,
-    PYPY,
     Threads,
     await_waiter,
     kept_on_pypy,
-    run_child,
     run_threads,
     wait_until,
 )
@@ -489,39 +486,6 @@ def test_shutdown_waits_for_threads_that_are_no_daemons_alone() -> None:
         end_of_threads()
         print("alive")
         """)
-
-
-@pytest.mark.skipif(PYPY, reason="no finalizers run at the end, and threads go on")
-def test_a_thread_that_can_not_end_any_more_is_not_joined() -> None:
-    child = run_child("""
-        from lowthreads import start_joinable_thread
-        from support import wait_until
-
-        class Joined:
-            def __init__(self, function):
-                self.itself = self  # to be collected when the interpreter ends
-                self.handle = start_joinable_thread(function)
-
-            def __del__(self):
-                for timeout in (None, 600):
-                    try:
-                        self.handle.join(timeout)
-                    except RuntimeError as error:
-                        print(type(error).__name__, error)
-                    else:
-                        print("ended")
-
-        def run_for_ever():
-            while True:
-                pass
-
-        wait_until(Joined(int).handle.is_done)
-        Joined(run_for_ever)
-        """)
-    name = getattr(builtins, "PythonFinalizationError", RuntimeError).__name__
-    lines = child.stdout.splitlines()
-    refusal = f"{name} cannot join thread at interpreter shutdown"
-    assert sorted(lines) == sorted(["ended"] * 2 + [refusal] * 2)
 
 
 @posix
