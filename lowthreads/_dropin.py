@@ -8,7 +8,6 @@ So it holds twins of some of lowthreads' objects, which say that they come from 
 
 from __future__ import annotations
 
-import platform
 import sys
 from functools import partial
 from importlib.machinery import ModuleSpec
@@ -21,7 +20,7 @@ from ._lock import full_name, lock
 from ._rlock import RLock
 
 _VERSION = sys.version_info[:2]
-_CPYTHON = platform.python_implementation() == "CPython"
+_CPYTHON = sys.implementation.name == "cpython"
 
 _NAME = "_thread"
 

@@ -47,12 +47,16 @@ def _own_excepthook(args: Any, /) -> None:
     stderr.flush()
 
 
-host_names: dict[str, str] = {
-    "_local": "the interpreter keeps thread-locals in its thread states, and ends them there",
-}
+host_names: dict[str, str] = {}
 """The names that are the interpreter's own objects, each with the reason."""
 
-_local = _thread._local
+if sys.implementation.name == "cpython":
+    _local: Any = _thread._local
+    host_names["_local"] = "CPython keeps thread-locals in its thread states, and ends them there"
+else:
+    from . import _locals
+
+    _local = _locals._local
 
 _excepthook: Any = getattr(_thread, "_excepthook", _own_excepthook)
 _ExceptHookArgs: Any = getattr(_thread, "_ExceptHookArgs", _ExceptHookArgsMaker)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import platform
+import sys
 from typing import Any, Callable, Protocol
 
 from . import _native  # type: ignore[attr-defined]
@@ -104,7 +104,7 @@ ffi: FFI = _native.ffi
 native: Any = _native
 """What the extension holds besides: see `csrc/ffi/cpython/natives.h`."""
 
-if platform.python_implementation() == "CPython" and not lib.lt_ffi_add_natives():
+if sys.implementation.name == "cpython" and not lib.lt_ffi_add_natives():
     raise ImportError("the extension could not make its types")
 
 _docs: list[Any] = []  # the extension points into these

@@ -12,7 +12,7 @@ succeeds at once, and calls it for the rest; on PyPy it is all there is.
 
 from __future__ import annotations
 
-import platform
+import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ._errors import raise_release_unlocked
@@ -116,7 +116,7 @@ for _method in (LockMethods.acquire, LockMethods.release, LockMethods.locked):
 
 if TYPE_CHECKING:
     _Base = LockMethods
-elif platform.python_implementation() == "CPython":
+elif sys.implementation.name == "cpython":
     document_natives(False, LockMethods)
     _cast = ffi.cast
     _POINTER = ffi.typeof("lt_lock *")

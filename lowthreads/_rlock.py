@@ -6,7 +6,7 @@ As for `lock` (`_lock.py`): `RLockMethods` is what an RLock does, and on CPython
 
 from __future__ import annotations
 
-import platform
+import sys
 from typing import TYPE_CHECKING, NoReturn
 
 from ._errors import raise_count_overflow, raise_release_unacquired
@@ -138,7 +138,7 @@ for _method in (RLockMethods.acquire, RLockMethods.release, RLockMethods.locked)
 
 if TYPE_CHECKING:
     _Base = RLockMethods
-elif platform.python_implementation() == "CPython":
+elif sys.implementation.name == "cpython":
     document_natives(True, RLockMethods)
     _cast = ffi.cast
     _POINTER = ffi.typeof("lt_rlock *")

@@ -7,18 +7,20 @@ or an errno, negative.  `kwargs` and `name` (bytes for the operating system) may
 
 from __future__ import annotations
 
-import platform
+import sys
 from itertools import count
 from typing import Any, Callable
 
 from ._lib import ffi, lib, native
 from ._unraisable import report_in_thread
 
-if platform.python_implementation() == "CPython":
+if sys.implementation.name == "cpython":
     native.report_in_thread = report_in_thread
     start_thread: Callable[[Callable[..., object], tuple[Any, ...], Any, int, int, Any], int]
     start_thread = native.start_thread
 else:
+    from . import _locals
+
     _next_key = count(1).__next__
     _todo: dict[int, tuple[Callable[..., object], tuple[Any, ...], Any, Any]] = {}
 
@@ -28,6 +30,7 @@ else:
         function, args, kwargs, name = _todo.pop(key)
         if name is not None:
             lib.lt_thread_set_name(ffi.new("char[]", name))  # a name is worth no failure
+        _locals.begin()
         try:
             function(*args, **(kwargs or {}))
         except SystemExit:
@@ -36,6 +39,7 @@ else:
             if error.__traceback__ is not None:
                 error.__traceback__ = error.__traceback__.tb_next  # from the function on
             report_in_thread(function, error)
+        _locals.end()
 
     def start_thread(
         function: Callable[..., object],

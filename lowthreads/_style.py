@@ -6,7 +6,6 @@ its standard library and tests expect.
 
 from __future__ import annotations
 
-import platform
 import sys
 
 from ._host import host
@@ -15,7 +14,7 @@ STARTED_BY: str | None = None
 """With what message `sys.unraisablehook` gets a thread's function as the object; None where
 the message itself tells of the function."""
 
-if platform.python_implementation() != "CPython":
+if sys.implementation.name != "cpython":
     STARTED_BY = "Exception ignored in thread {ident} started by "
 elif sys.version_info < (3, 13):
     STARTED_BY = "Exception ignored in thread started by"

@@ -15,7 +15,6 @@ Only the main thread runs handlers.  The shim lets all other threads wait in one
 from __future__ import annotations
 
 import os
-import platform
 import signal
 import sys
 from contextlib import AbstractContextManager, nullcontext
@@ -46,7 +45,7 @@ except ImportError:
     _signals_enabled = nullcontext()
 
 
-if platform.python_implementation() == "CPython":
+if sys.implementation.name == "cpython":
     # While the interpreter ends: whoever holds a lock or is to be joined won't go on.
     others_are_stopped = sys.is_finalizing
 else:  # PyPy lets threads run to its very end

@@ -234,7 +234,7 @@ torn = pytest.mark.xfail(
     strict=False,
 )
 
-# PyPy keeps the thread-locals of threads that it did not start.
+# PyPy keeps a dictionary for each thread that it did not start and each local that it used.
 kept_on_pypy = pytest.mark.xfail(
     PYPY, reason="PyPy frees them with the local alone: README, known limits", strict=False
 )

@@ -307,6 +307,31 @@ def test_a_thread_that_can_not_end_any_more_is_not_joined() -> None:
 
 
 @NO_FINALIZERS
+@pytest.mark.parametrize("start", ["start_new_thread(print, ())", "start_joinable_thread(print)"])
+def test_a_thread_that_could_not_run_any_more_is_not_started(start: str) -> None:
+    child = run_child(
+        """
+        import sys
+        from lowthreads import start_joinable_thread, start_new_thread
+
+        class Starting:
+            def __init__(self):
+                self.itself = self  # to be collected when the interpreter ends
+
+            def __del__(self):
+                try:
+                    exec(sys.argv[1])
+                except RuntimeError as error:
+                    print(type(error).__name__, error)
+
+        Starting()
+        """,
+        start,
+    )
+    assert child.stdout == f"{REFUSAL} can't create new thread at interpreter shutdown\n"
+
+
+@NO_FINALIZERS
 @pytest.mark.parametrize("kind", ["allocate_lock", "RLock"])
 def test_a_lock_that_can_not_be_released_any_more_is_not_waited_for(kind: str) -> None:
     child = run_child(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import textwrap
-import threading
 import types
 import weakref
 from collections.abc import Iterator
@@ -29,7 +28,6 @@ from support import (
     LIMIT,
     Threads,
     await_waiter,
-    kept_on_pypy,
     run_threads,
     wait_until,
 )
@@ -257,12 +255,11 @@ def test_a_start_that_fails_leaves_the_handle_as_new(daemon: bool) -> None:
 # ---- What is gone when join returns
 
 
-@kept_on_pypy
 def test_thread_locals_are_gone_when_join_returns() -> None:
     class Value:
         pass
 
-    local = threading.local()
+    local = lowthreads._local()
     references: list[Any] = []
 
     def function() -> None:

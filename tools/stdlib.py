@@ -119,7 +119,7 @@ def compare(suite, stock, ours):
     children = [ours["children"].get(test) for test in ours_passed]
     counts = [children.count(where) for where in (None, "lowthreads", "stock")]
     print(f"{suite:42}", *(f"{n:10}" for n in (len(passed), len(ours_passed), *counts)))
-    for test in worse:
+    for test in worse if ours["outcomes"] else ():
         print(f"    {test}: {ours['outcomes'].get(test, 'not run')} ({excuse(test) or 'WORSE'})")
     if ours["installed"] is False or stock["installed"]:
         print(f"    {suite} ran on the wrong module")
