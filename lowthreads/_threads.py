@@ -18,6 +18,7 @@ from operator import index
 from typing import Any, Callable, NoReturn, overload
 
 from ._errors import raise_at_shutdown, raise_cannot_start
+from ._host import threads_allowed
 from ._idents import get_ident, main_thread
 from ._lib import lib
 from ._start import start_thread
@@ -33,6 +34,8 @@ _closing = False
 
 def refuse_when_closed() -> None:
     """Raise if a thread that the caller starts could not run, or not be waited for."""
+    if not threads_allowed:
+        raise RuntimeError("thread is not supported for isolated subinterpreters")
     if _closing and (others_are_stopped() or get_ident() != main_thread()):
         raise_at_shutdown()
 

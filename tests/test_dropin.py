@@ -127,6 +127,17 @@ def test_host_names_are_those_whose_objects_are_the_interpreters() -> None:
 # ---- install and uninstall
 
 
+def test_threading_is_not_imported_by_it() -> None:
+    # Which thread imports it is the program's business.
+    run_child("""
+        import sys
+        before = "threading" in sys.modules
+        import lowthreads
+        lowthreads.install()
+        assert before or "threading" not in sys.modules
+        """)
+
+
 @either_order
 def test_new_locks_and_threads_are_lowthreads(order: str) -> None:
     run(
