@@ -374,3 +374,20 @@ def test_a_lock_that_can_not_be_released_any_more_is_not_waited_for(kind: str) -
     )
     refusal = f"{REFUSAL} cannot acquire lock at interpreter finalization"
     assert child.stdout.splitlines() == ["True False False", *[refusal] * 3]
+
+
+@NO_FINALIZERS
+def test_interrupt_main_tells_that_the_handlers_are_gone() -> None:
+    child = run_child("""
+        from lowthreads import interrupt_main
+
+        class Interrupting:
+            def __del__(self):
+                try:
+                    interrupt_main()
+                except OSError as error:
+                    print(error)
+
+        interrupting = Interrupting()
+        """)
+    assert child.stdout == "Signal 2 ignored due to race condition\n"
