@@ -16,6 +16,7 @@ import sys
 from contextlib import suppress
 from typing import Any, Callable
 
+from ._errors import raise_join_at_shutdown
 from ._idents import get_ident
 from ._lib import ffi, lib
 from ._lock import LockMethods, lock
@@ -23,7 +24,7 @@ from ._names import encode_name
 from ._threads import check_stack_size, launch, refuse_when_closed
 from ._timeout import UNBOUNDED, to_nanoseconds
 from ._unraisable import report
-from ._wait import wait
+from ._wait import others_are_stopped, wait
 
 _NOT_STARTED = lib.LT_NOT_STARTED
 _DONE = lib.LT_DONE
@@ -65,7 +66,8 @@ class _ThreadHandle:
                 limit.
 
         Raises:
-            RuntimeError: if the thread is not started, or is the calling one.
+            RuntimeError: if the thread is not started, or is the calling one, or can't end
+                because the interpreter ends (from 3.13 on, `PythonFinalizationError`).
         """
         nanoseconds = UNBOUNDED if timeout is None else to_nanoseconds(timeout)
         progress = lib.lt_handle_progress_of(self._shim)
@@ -75,6 +77,8 @@ class _ThreadHandle:
             return
         if self.ident == get_ident():
             raise RuntimeError("Cannot join current thread")
+        if others_are_stopped():
+            raise_join_at_shutdown()
         running = ffi.addressof(self._shim, "running")
         lib.lt_lock_settle(running)
         try:

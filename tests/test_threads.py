@@ -503,7 +503,7 @@ def test_thread_locals_are_freed_without_another_thread_having_to_start(
             raise ZeroDivisionError
 
     monkeypatch.setattr(sys, "unraisablehook", lambda unraisable: None)
-    local = threading.local()
+    local = lowthreads._local()
     references: list[Any] = []
     deleted: list[int] = []
     ident = start_new_thread(function, ())
@@ -513,8 +513,59 @@ def test_thread_locals_are_freed_without_another_thread_having_to_start(
         assert deleted == [ident]  # by the thread itself, at its end
 
 
+def test_locals_take_arguments_and_call_init_in_each_thread() -> None:
+    class Base:
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            calls.append((get_ident(), args, kwargs))
+
+    class Own(lowthreads._local):
+        number = 0
+
+        def __init__(self, number: int) -> None:
+            super().__init__()
+            calls.append((get_ident(), number))
+            self.number = number
+
+    class First(lowthreads._local, Base):
+        pass
+
+    class Second(Base, lowthreads._local):
+        pass
+
+    class Heir(Own):
+        pass
+
+    calls: list[Any] = []
+    own, heir, first, second = Own(1), Heir(2), First(3), Second(a=4)
+    me = get_ident()
+    expected = [(me, 1), (me, 2), (me, (3,), {}), (me, (), {"a": 4})]
+    assert calls == expected
+    calls.clear()
+    references: list[Any] = []
+
+    class Value:
+        pass
+
+    def function() -> int:
+        for local in (own, heir, first, second):
+            local.value = Value()
+            references.append(weakref.ref(local.value))
+        assert own.number + heir.number == 3
+        return get_ident()
+
+    (other,) = run_threads(function)
+    assert calls == [(other, *rest) for _me, *rest in expected]
+    for reference in references:
+        wait_until(lambda reference=reference: is_gone(reference))
+    assert not hasattr(own, "value")
+    with pytest.raises(TypeError, match="Initialization arguments are not supported"):
+        lowthreads._local(1)
+    with pytest.raises(TypeError):
+        type("Bare", (lowthreads._local,), {})(a=1)
+
+
 def test_thread_locals_of_living_threads_stay() -> None:
-    local, gate, ready = threading.local(), held(), held()
+    local, gate, ready = lowthreads._local(), held(), held()
 
     def function() -> Any:
         local.value = get_ident()
@@ -542,7 +593,7 @@ def test_thousands_of_threads_leave_nothing_behind() -> None:
 
         ALIVE, THREADS, ROUNDS = 50, 2500, 3
         PER_THREAD = 200  # bytes; what a leak of anything, for each thread, would exceed
-        local = threading.local()
+        local = lowthreads._local()
 
         def function(number):
             local.value = [number]
@@ -580,3 +631,39 @@ def test_thousands_of_threads_leave_nothing_behind() -> None:
         assert _count() == 0
         print("alive")
         """)
+
+
+@pytest.mark.skipif(PYPY or sys.version_info < (3, 12), reason="they came with CPython 3.12")
+@pytest.mark.parametrize("allowed", [True, False])
+def test_an_interpreter_without_threads_gets_none(allowed: bool) -> None:
+    support = pytest.importorskip("test.support", reason="needs the interpreter's test package")
+    if not hasattr(support, "run_in_subinterp_with_config"):
+        pytest.skip("needs a test package that can make such interpreters")
+    pytest.importorskip("_testinternalcapi", reason="needs the interpreter's own test extension")
+    child = run_child(
+        """
+        import sys
+        from test.support import run_in_subinterp_with_config
+
+        inner = '''
+        import lowthreads
+        print(lowthreads.daemon_threads_allowed())
+        lock = lowthreads.allocate_lock()
+        lock.acquire()
+        try:
+            lowthreads.start_joinable_thread(lock.release).join()
+            print(lock.locked())
+        except RuntimeError as error:
+            print(error)
+        '''
+        options = dict(use_main_obmalloc=True, allow_fork=True, allow_exec=True, own_gil=False,
+                       check_multi_interp_extensions=False, allow_daemon_threads=False)
+        import textwrap
+        assert run_in_subinterp_with_config(
+            textwrap.dedent(inner), allow_threads=sys.argv[1] == "True", **options
+        ) == 0
+        """,
+        allowed,
+    )
+    outcome = "False" if allowed else "thread is not supported for isolated subinterpreters"
+    assert child.stdout.splitlines() == ["False", outcome]
