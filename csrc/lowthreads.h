@@ -52,7 +52,7 @@ int lt_thread_get_name(char *name, size_t size);
 bool lt_stack_size_valid(size_t stack_size);
 
 /* Sends signum to a thread, as the operating system delivers signals: what the
- * thread is blocked in returns early.  Returns 0 or an errno. */
+ * thread is blocked in returns early.  Returns 0 or an errno (ENOSYS on Windows). */
 int lt_thread_signal(uintptr_t ident, int signum);
 
 /* Lets another thread run. */

@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "c"))
 
 from build import command  # noqa: E402
+from ucrt import universal_crt  # noqa: E402
 
 MINGW = ["x86_64-w64-mingw32-gcc"]
 ZIG = [sys.executable, "-m", "ziglang", "cc", "-target"]
@@ -69,9 +70,10 @@ def lacks(job: Job) -> str:
 
 def run(job: Job, folder: Path) -> str:
     """Compile and link; return "" or the compiler's messages."""
-    suffix = ".exe" if job.parker == "win32" else ""
-    output = folder / f"stress-{job.name}{suffix}"
-    line = command(job.compiler, job.parker, ["-O2", *job.flags], output)
+    windows = job.parker == "win32"
+    output = folder / f"stress-{job.name}{'.exe' if windows else ''}"
+    runtime = universal_crt(job.compiler[0], folder) if windows else []
+    line = command(job.compiler, job.parker, ["-O2", *runtime, *job.flags], output)
     done = subprocess.run(line, capture_output=True, text=True, check=False)
     return "" if done.returncode == 0 else f"{shlex.join(line)}\n{done.stdout}{done.stderr}"
 
