@@ -56,7 +56,8 @@ def start_child(
     interpreter.  Shortly before `timeout` seconds are over, the process dumps all stacks
     to its stderr and ends.  It imports the same `lowthreads` as this process, and can
     import `support`.  Ctrl-C raises `KeyboardInterrupt` in it, even where this process
-    ignores the signal; it is in a session, and so a process group, of its own.
+    ignores the signal; it is in a session, and so a process group, of its own, and on
+    Windows has a console of its own.
     """
     source = textwrap.dedent(source)
     if not source.startswith("\n"):
@@ -78,6 +79,7 @@ def start_child(
         cwd=TESTS,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path))},
         start_new_session=True,
+        creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
     )
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from test_interrupts import posix, run
+from test_interrupts import run
 from test_threads import READ_STACK, held, in_child, is_gone
 
 import lowthreads
@@ -480,7 +480,6 @@ def test_shutdown_waits_for_threads_that_are_no_daemons_alone() -> None:
         """)
 
 
-@posix
 def test_what_interrupts_shutdown_is_reported_and_it_can_be_called_again() -> None:
     run("""
         from lowthreads import _shutdown, start_joinable_thread
@@ -489,11 +488,11 @@ def test_what_interrupts_shutdown_is_reported_and_it_can_be_called_again() -> No
 
         reports = []
         sys.unraisablehook = lambda args: reports.append((args.exc_type, args.err_msg, args.object))
-        signal.signal(signal.SIGALRM, raising)
+        signal.signal(ALRM, raising)
         gate = held()
         handle = start_joinable_thread(gate.acquire, daemon=False)
         for number in range(1, 3):
-            signal.setitimer(signal.ITIMER_REAL, 0.05)
+            set_timer(0.05)
             _shutdown()
             assert len(reports) == number, "it returned before the thread ended"
         assert not handle.is_done()
@@ -505,7 +504,6 @@ def test_what_interrupts_shutdown_is_reported_and_it_can_be_called_again() -> No
         """)
 
 
-@posix
 @pytest.mark.parametrize("timeout", ["None", "60"])
 def test_a_join_that_was_interrupted_can_be_done_again(timeout: str) -> None:
     run(
@@ -513,11 +511,11 @@ def test_a_join_that_was_interrupted_can_be_done_again(timeout: str) -> None:
         from lowthreads import start_joinable_thread
 
         timeout = eval(sys.argv[1])
-        signal.signal(signal.SIGALRM, raising)
+        signal.signal(ALRM, raising)
         gate = held()
         handle = start_joinable_thread(gate.acquire)
         for number in range(20):
-            signal.setitimer(signal.ITIMER_REAL, 0.001 * (number + 1))
+            set_timer(0.001 * (number + 1))
             until_hit(lambda: handle.join(timeout))
             assert not handle.is_done()
         start_new_thread(lambda: interrupt_main(), ())

