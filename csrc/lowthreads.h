@@ -42,8 +42,9 @@ typedef void (*lt_thread_body)(void *arg, uint32_t generation);
 int lt_thread_start(lt_thread_body body, void *arg, size_t stack_size, struct lt_handle *handle,
                     uintptr_t *ident);
 
-/* The longest name of a thread that the platform takes, in bytes; and the calling
- * thread's name, as UTF-8, cut to that by the caller.  Return 0 or an errno. */
+/* The longest name of a thread that the platform takes, in bytes (on Windows in units of
+ * UTF-16); and the calling thread's name, as UTF-8 there and in the file system's encoding
+ * elsewhere, cut to that by the caller.  Return 0 or an errno. */
 size_t lt_thread_name_max(void);
 int lt_thread_set_name(const char *name);
 int lt_thread_get_name(char *name, size_t size);

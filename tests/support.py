@@ -188,6 +188,30 @@ def run_threads(*functions: Callable[[], Any], limit: float = LIMIT) -> list[Any
     return Threads(*functions).results(limit)
 
 
+def resident() -> int:
+    """Return how many bytes of this process are in memory.
+
+    Where there is no way to tell, it is the most that there ever were: a leak raises it too.
+    """
+    if sys.platform == "win32":
+        import ctypes
+
+        kernel = ctypes.WinDLL("kernel32")
+        kernel.GetCurrentProcess.restype = ctypes.c_void_p
+        counters = (ctypes.c_size_t * 10)(80)  # PROCESS_MEMORY_COUNTERS, 64 bits
+        process = ctypes.c_void_p(kernel.GetCurrentProcess())
+        assert kernel.K32GetProcessMemoryInfo(process, counters, 80)
+        return counters[2]
+    import resource
+
+    try:
+        with open("/proc/self/statm") as statm:
+            return int(statm.read().split()[1]) * resource.getpagesize()
+    except OSError:
+        maximum = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return maximum * (1 if sys.platform == "darwin" else 1024)
+
+
 def newest_waiter(lock: lowthreads.LockType) -> int:
     """Return which thread joined the lock's queue last, as some number; 0 if none waits.
 

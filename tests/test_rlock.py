@@ -530,11 +530,11 @@ def test_a_condition_passes_things_between_many_threads(rlock: RLock) -> None:
 
 
 def test_dropped_rlocks_leave_no_memory_behind() -> None:
-    pytest.importorskip("resource", reason="needs resource.getrusage")
     child = run_child(
         """
-        import gc, resource, weakref
+        import gc, weakref
         import lowthreads
+        from support import resident
 
         def use(rounds):
             for _ in range(rounds):
@@ -546,9 +546,9 @@ def test_dropped_rlocks_leave_no_memory_behind() -> None:
                 gc.collect()
 
         use(40)
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        before = resident()
         use(100)
-        print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 / 100_000)
+        print((resident() - before) / 100_000)
         """
     )
     assert float(child.stdout) < 20, "bytes for each RLock"

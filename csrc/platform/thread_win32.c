@@ -82,7 +82,6 @@ static void (*kernel_function(const char *name))(void)
     return kernel == NULL ? NULL : (void (*)(void))GetProcAddress(kernel, name);
 }
 
-/* In bytes of UTF-8, which never make more units than they are. */
 size_t lt_thread_name_max(void)
 {
     return NAME_MAX_UNITS;
