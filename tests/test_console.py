@@ -128,21 +128,16 @@ def test_no_ctrl_c_is_missed_at_the_start_of_a_wait() -> None:
 
 def test_ctrl_c_ends_a_process_whose_threads_all_wait_for_ever() -> None:
     run_console("""
-        import ctypes
+        import subprocess
 
-        # A thread of the system's, not the interpreter's, presses it: nothing else runs.
-        kernel = ctypes.WinDLL("kernel32")
-        timer = ctypes.c_void_p()
-        press = ctypes.cast(kernel.GenerateConsoleCtrlEvent, ctypes.c_void_p)
         lock = held()
         for _ in range(3):
             start_new_thread(lock.acquire, ())
         await_waiter(lock)
-        # Its callback gets (parameter, fired): group 0, of the event 0, is all of the console.
-        assert kernel.CreateTimerQueueTimer(
-            ctypes.byref(timer), None, press, None, 200, 0, 0
-        )
-        until_hit(lock.acquire, KeyboardInterrupt)
+        # By another process of this console, which is interrupted, too.
+        press = "import os, signal; os.kill(0, signal.CTRL_C_EVENT)"
+        with subprocess.Popen([sys.executable, "-c", press], stderr=subprocess.DEVNULL):
+            until_hit(lock.acquire, KeyboardInterrupt)
         """)
 
 

@@ -45,9 +45,9 @@ def main() -> int:
         program = extension.build_stress(folder / "build")
         return wine.run(prefix, [str(program), chosen.stress])
     python = interpreter.provide(chosen.version, folder / "python")
-    packages = extension.build(python.with_name("python3.dll"), folder / "build")
-    extra = {"PYTHONPATH": wine.to_windows(packages), "PYTHONIOENCODING": "utf-8"}
-    return wine.run(prefix, [str(python), *chosen.python], extra)
+    site = python.parent / "Lib" / "site-packages"
+    extension.install(python.with_name("python3.dll"), folder / "build", site)
+    return wine.run(prefix, [str(python), *chosen.python], {"PYTHONIOENCODING": "utf-8"})
 
 
 if __name__ == "__main__":

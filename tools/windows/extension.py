@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -41,17 +42,11 @@ def _import_library(dll: Path, folder: Path) -> None:
     subprocess.run([wine.DLLTOOL, "-d", definition, "-l", library], check=True)
 
 
-def build(dll: Path, folder: Path) -> Path:
-    """Build a copy of the package, and return the folder that it is in."""
+def _compile(dll: Path, folder: Path, output: Path) -> None:
     os.environ["LOWTHREADS_PARKER"] = "win32"
     sys.path.insert(0, str(ROOT))
     from build_ffi import make_ffi
 
-    folder.mkdir(parents=True, exist_ok=True)
-    package = folder / "package" / "lowthreads"
-    shutil.rmtree(package, ignore_errors=True)
-    ignored = shutil.ignore_patterns("__pycache__", "_native*")
-    shutil.copytree(ROOT / "lowthreads", package, ignore=ignored)
     ffi = make_ffi()
     generated = folder / "_native.c"
     ffi.emit_c_code(str(generated))
@@ -65,10 +60,30 @@ def build(dll: Path, folder: Path) -> Path:
         *("-isystem", str(_headers(folder))),
         *(str(generated), *(str(ROOT / name) for name in options["sources"])),
         *(f"-L{folder}", "-lpython3", *(f"-l{name}" for name in options["libraries"])),
-        *("-o", str(package / "_native.pyd")),
+        *("-o", str(output)),
     ]
     subprocess.run(command, check=True)
-    return package.parent
+
+
+def _version() -> str:
+    found = re.search(r'^version = "(.*)"$', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
+    assert found is not None
+    return found[1]
+
+
+def install(dll: Path, folder: Path, site: Path) -> None:
+    """Build the extension in `folder`, and put the package into `site`, as pip does."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _compile(dll, folder, folder / "_native.pyd")
+    package = site / "lowthreads"
+    shutil.rmtree(package, ignore_errors=True)
+    ignored = shutil.ignore_patterns("__pycache__", "_native*")
+    shutil.copytree(ROOT / "lowthreads", package, ignore=ignored)
+    shutil.copy(folder / "_native.pyd", package)
+    information = site / f"lowthreads-{_version()}.dist-info"
+    information.mkdir(exist_ok=True)
+    metadata = f"Metadata-Version: 2.1\nName: lowthreads\nVersion: {_version()}\n"
+    (information / "METADATA").write_text(metadata)
 
 
 def build_stress(folder: Path) -> Path:

@@ -153,8 +153,3 @@ def run(prefix: Path, command: list[str], extra: dict[str, str] | None = None) -
 def end(prefix: Path) -> None:
     """End everything that runs in the prefix."""
     subprocess.run([SERVER, "-k"], env=environment(prefix), check=False)
-
-
-def to_windows(path: Path) -> str:
-    """Return the path as Windows programs know it."""
-    return "Z:" + str(path.resolve()).replace("/", "\\")
