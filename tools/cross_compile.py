@@ -34,6 +34,22 @@ MSVC_ATOMICS = [
 ]
 
 
+# clang as Microsoft's compiler, with mingw-w64's headers for want of Microsoft's: the language
+# and the types are checked, the warnings are clang's, and nothing is linked.
+MINGW_HEADERS = Path("/usr/x86_64-w64-mingw32/include")
+MSVC = [
+    *("clang", "--target=x86_64-pc-windows-msvc", "-fms-compatibility-version=19.38"),
+    *("-fgnuc-version=12.2.0", "-D_UCRT", "-D_WIN32_WINNT=0x0A00"),  # for those headers
+    *("-isystem", str(MINGW_HEADERS)),
+]
+SYNTAX = [
+    "-fsyntax-only",
+    "-Wconversion",
+    "-Wno-sign-conversion",
+    "-Wno-unused-command-line-argument",
+]
+
+
 class Job(NamedTuple):
     """One compiler, and what it is to build."""
 
@@ -51,6 +67,7 @@ TARGETS = {
     "win32": [
         Job("win32", MINGW, "win32", []),
         Job("win32-msvc-atomics", MINGW, "win32", MSVC_ATOMICS),
+        Job("win32-msvc-syntax", MSVC, "win32", [*SYNTAX, *MSVC_ATOMICS]),
     ],
     "macos": [_zig(f"{machine}-macos", "pthread") for machine in ("aarch64", "x86_64")],
     "musl": [
@@ -66,6 +83,8 @@ def lacks(job: Job) -> str:
     """Return what must be installed for the job; nothing: ""."""
     if job.compiler[: len(ZIG)] == ZIG:
         return "" if importlib.util.find_spec("ziglang") else "the package ziglang, from PyPI"
+    if job.compiler == MSVC and not MINGW_HEADERS.exists():
+        return str(MINGW_HEADERS)
     return "" if shutil.which(job.compiler[0]) else job.compiler[0]
 
 
@@ -73,7 +92,7 @@ def run(job: Job, folder: Path) -> str:
     """Compile and link; return "" or the compiler's messages."""
     windows = job.parker == "win32"
     output = folder / f"stress-{job.name}{'.exe' if windows else ''}"
-    runtime = universal_crt(job.compiler[0], folder) if windows else []
+    runtime = universal_crt(job.compiler[0], folder) if job.compiler == MINGW else []
     line = command(job.compiler, job.parker, ["-O2", *runtime, *job.flags], output)
     done = subprocess.run(line, capture_output=True, text=True, check=False)
     return "" if done.returncode == 0 else f"{shlex.join(line)}\n{done.stdout}{done.stderr}"

@@ -15,7 +15,7 @@
 #include "../lowthreads.h"
 #include "win32.h"
 
-#ifdef __MINGW32__ /* whose stdlib.h lacks it */
+#ifdef __MINGW64_VERSION_MAJOR /* whose stdlib.h lacks it */
 _invalid_parameter_handler __cdecl _set_thread_local_invalid_parameter_handler(
     _invalid_parameter_handler);
 #endif
