@@ -260,5 +260,22 @@ torn = pytest.mark.xfail(
     strict=False,
 )
 
+
+def _runs_on_wine() -> bool:
+    if sys.platform != "win32":
+        return False
+    import ctypes
+
+    return hasattr(ctypes.WinDLL("ntdll"), "wine_get_version")
+
+
+WINE = _runs_on_wine()
+
+
+def wine_cannot(reason: str) -> pytest.MarkDecorator:
+    """Mark a test that real Windows passes, or should, and Wine can't run."""
+    return pytest.mark.skipif(WINE, reason=f"not run on Wine: {reason}")
+
+
 NO_LOCK = (TypeError, AttributeError) if PYPY else TypeError
 """What a method raises that is called on another object."""

@@ -8,6 +8,8 @@ import textwrap
 import pytest
 from test_interrupts import run
 
+from support import wine_cannot
+
 pytestmark = pytest.mark.skipif(sys.platform != "win32", reason="needs a console of Windows")
 
 CONSOLE = """
@@ -82,6 +84,25 @@ def test_ctrl_c_ends_the_wait(blocker: str, pause: float) -> None:
         blocker,
         pause,
     )
+
+
+@wine_cannot("its GenerateConsoleCtrlEvent refuses CTRL_BREAK_EVENT")
+def test_ctrl_break_ends_the_wait() -> None:
+    run_console("""
+        lock = held()
+
+        def press():
+            await_waiter(lock)
+            time.sleep(0.05)
+            os.kill(0, signal.CTRL_BREAK_EVENT)
+
+        signal.signal(signal.SIGBREAK, raising)
+        for _ in range(5):
+            def blocked():
+                start_new_thread(press, ())
+                lock.acquire()
+            until_hit(blocked)
+        """)
 
 
 def test_ctrl_c_is_handled_in_the_wait_which_goes_on() -> None:

@@ -875,8 +875,9 @@ def test_acquire_restore_is_not_torn_by_signals() -> None:
 
 def test_an_interrupted_condition_holds_its_lock() -> None:
     run_rlock("""
-        import threading
+        import lowthreads, threading
 
+        lowthreads.install()  # the condition has a lock of its own for each waiter
         rlock = RLock()
         condition = threading.Condition(rlock)
 
