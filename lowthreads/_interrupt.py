@@ -42,6 +42,9 @@ def interrupt_main(signum: int = signal.SIGINT, /) -> None:
     Raises:
         ValueError: if there is no signal of that number.
 
+    On Windows, what is ended is a wait for a lock or a thread, and by `SIGINT` also
+    `time.sleep`.
+
     Nothing happens where Python doesn't handle the signal (`SIG_DFL`, `SIG_IGN`).  Any
     thread may call it.
 

@@ -62,7 +62,11 @@ def main():
         return results[-1]
 
     def watch(event, args):
-        if event == "subprocess.Popen" and results and str(args[0]) == sys.executable:
+        # Windows: the command line alone, as one string.
+        if event != "subprocess.Popen" or not results:
+            return
+        program = str(args[0] or args[1]).lstrip('"')
+        if program.startswith(sys.executable):
             results[-1].in_children.add(results[-1].current)
 
     sys.addaudithook(watch)
