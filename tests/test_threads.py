@@ -413,6 +413,16 @@ def test_the_stack_size_can_be_read_and_set_and_a_bad_one_changes_nothing() -> N
 # ---- A start that fails --------------------------------------------------------------
 
 
+def test_the_reason_why_a_thread_did_not_start_names_what_this_platform_limits() -> None:
+    from lowthreads._errors import raise_cannot_start
+
+    with pytest.raises(RuntimeError, match=r"^can't start new thread: \[Errno 11\] ") as info:
+        raise_cannot_start(11, 1 << 20)
+    assert "stack size 1048576" in str(info.value)
+    assert ("RLIMIT_NPROC" in str(info.value)) is (sys.platform != "win32")
+    assert ("cgroup" not in str(info.value)) or sys.platform.startswith("linux")
+
+
 @pytest.mark.skipif(
     sys.platform == "win32", reason="Windows: no stack size that is taken is too large to be had"
 )
