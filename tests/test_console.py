@@ -68,7 +68,7 @@ def test_ctrl_c_ends_the_wait(blocker: str, pause: float) -> None:
         def press():
             await_waiter(awaited)
             time.sleep(float(sys.argv[2]))  # longer than a brief wait
-            pressed.append(time.monotonic())
+            pressed.append(time.perf_counter())
             press_ctrl_c()
 
         for _ in range(11):
@@ -76,7 +76,7 @@ def test_ctrl_c_ends_the_wait(blocker: str, pause: float) -> None:
                 start_new_thread(press, ())
                 wait(it)
             until_hit(blocked, KeyboardInterrupt)
-            took.append(time.monotonic() - pressed[-1])
+            took.append(time.perf_counter() - pressed[-1])
         took.sort()
         print(f"median {took[5] * 1e3:.2f} ms, worst {took[-1] * 1e3:.2f} ms")
         assert took[5] < 0.05, took
