@@ -61,8 +61,8 @@ void lt_thread_yield(void);
 
 /* For LT_PATIENT waits, of the one thread that runs signal handlers.  Whoever takes a
  * signal, on any thread, writes its number, one byte, to the descriptor that
- * lt_signals_fd returns (-1: there is none to be had): that ends the wait, also one that
- * only begins then.  Each number read is written on to the descriptor that was given to
+ * lt_signals_fd returns (a socket on Windows; -1: there is none to be had): that ends the
+ * wait, also one that only begins then.  Each number read is written on to the descriptor that was given to
  * lt_signals_forward (-1: none); lt_signals_flush does so for those not read yet. */
 int lt_signals_fd(void);
 void lt_signals_forward(int fd);
