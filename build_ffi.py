@@ -29,7 +29,9 @@ def default_parker(system: str = sys.platform) -> str:
 
 def sources(parker: str) -> "list[str]":
     """The C files for one parker, relative to the project's folder."""
-    system = ["thread_win32"] if parker == "win32" else ["thread_posix", "posix_poll"]
+    system = (
+        ["thread_win32", "win32_signals"] if parker == "win32" else ["thread_posix", "posix_poll"]
+    )
     names = ["lock", "rlock", "thread", "handle"] + [
         f"platform/{name}" for name in [f"park_{parker}", *system]
     ]
@@ -53,19 +55,22 @@ def make_ffi(module: str = MODULE) -> FFI:
     posix = parker != "win32"
     compile_args = ["-std=c11", "-pthread", "-fvisibility=hidden"] if posix else []
     if os.environ.get("LOWTHREADS_WERROR") == "1":
-        compile_args += ["-Wall", "-Wextra", "-Werror"] if posix else ["/W4", "/WX"]
+        # Not /W4, which warns of the casts in what cffi generates.
+        compile_args += ["-Wall", "-Wextra", "-Werror"] if posix else ["/W3", "/WX"]
     ffi = FFI()
-    for cdef in ("cdef.h", f"{interpreter}/cdef.h"):
-        ffi.cdef((CSRC / "ffi" / cdef).read_text())
+    for folder in (".", interpreter, *([] if posix else ["win32"])):
+        ffi.cdef((CSRC / "ffi" / folder / "cdef.h").read_text())
+    glue = ["glue.h", *([] if posix else ["win32/sleep.h"])]
     ffi.set_source(
         module,
-        '#include "ffi/glue.h"',
+        "".join(f'#include "ffi/{header}"\n' for header in glue),
         sources=sources(parker),
         depends=[str(header.relative_to(CSRC.parent)) for header in CSRC.rglob("*.h")],
         include_dirs=["csrc", f"csrc/ffi/{interpreter}"],
         define_macros=macros,
         extra_compile_args=compile_args,
         extra_link_args=["-pthread"] if posix else [],
+        libraries=[] if posix else ["ws2_32"],
         **api,
     )
     return ffi

@@ -99,6 +99,20 @@ def stress(session: nox.Session) -> None:
     )
 
 
+@nox.session(python=["3.11", "3.12", "3.13"])
+def windows(session: nox.Session) -> None:
+    """The whole suite on python.org's CPython for Windows, under Wine: see CONTRIBUTING.md."""
+    session.install("pip", "setuptools", "cffi>=2.0")
+    tool = ["python", "tools/windows", "--folder", str(session.cache_dir / "windows")]
+    version = str(session.python)
+    env = {"LOWTHREADS_EXITS": os.environ.get("LOWTHREADS_EXITS", "3")}  # starts are slow there
+    session.run(*tool, "--stress", "10", version)
+    pytest = ["-m", "pytest", "--ignore", SHIM_TESTS, "-p", "no:cacheprovider"]
+    session.run(*tool, version, *pytest, *session.posargs, env=env)
+    if not session.posargs:
+        session.run(*tool, version, "tools/stdlib.py")
+
+
 @nox.session
 def cross(session: nox.Session) -> None:
     """Compile, with warnings as errors, for platforms that this machine doesn't run."""

@@ -42,8 +42,9 @@ typedef void (*lt_thread_body)(void *arg, uint32_t generation);
 int lt_thread_start(lt_thread_body body, void *arg, size_t stack_size, struct lt_handle *handle,
                     uintptr_t *ident);
 
-/* The longest name of a thread that the platform takes, in bytes; and the calling
- * thread's name, as UTF-8, cut to that by the caller.  Return 0 or an errno. */
+/* The longest name of a thread that the platform takes, in bytes (on Windows in units of
+ * UTF-16); and the calling thread's name, as UTF-8 there and in the file system's encoding
+ * elsewhere, cut to that by the caller.  Return 0 or an errno. */
 size_t lt_thread_name_max(void);
 int lt_thread_set_name(const char *name);
 int lt_thread_get_name(char *name, size_t size);
@@ -52,7 +53,7 @@ int lt_thread_get_name(char *name, size_t size);
 bool lt_stack_size_valid(size_t stack_size);
 
 /* Sends signum to a thread, as the operating system delivers signals: what the
- * thread is blocked in returns early.  Returns 0 or an errno. */
+ * thread is blocked in returns early.  Returns 0 or an errno (ENOSYS on Windows). */
 int lt_thread_signal(uintptr_t ident, int signum);
 
 /* Lets another thread run. */
@@ -60,8 +61,8 @@ void lt_thread_yield(void);
 
 /* For LT_PATIENT waits, of the one thread that runs signal handlers.  Whoever takes a
  * signal, on any thread, writes its number, one byte, to the descriptor that
- * lt_signals_fd returns (-1: there is none to be had): that ends the wait, also one that
- * only begins then.  Each number read is written on to the descriptor that was given to
+ * lt_signals_fd returns (a socket on Windows; -1: there is none to be had): that ends the
+ * wait, also one that only begins then.  Each number read is written on to the descriptor that was given to
  * lt_signals_forward (-1: none); lt_signals_flush does so for those not read yet. */
 int lt_signals_fd(void);
 void lt_signals_forward(int fd);

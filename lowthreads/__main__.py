@@ -8,6 +8,7 @@ command line is wrong, 130 interrupted.  What `--json` prints is documented in
 from __future__ import annotations
 
 import argparse
+import errno
 import io
 import os
 import sys
@@ -137,7 +138,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # the reader has seen enough
+    except OSError as error:
+        # The reader has seen enough; Windows' C runtime says EINVAL then.
+        if error.errno != errno.EPIPE and (os.name, error.errno) != ("nt", errno.EINVAL):
+            raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import os
+import sys
 from pathlib import Path
 from typing import NoReturn
 
@@ -48,6 +49,8 @@ def _limits(stack_size: int) -> list[str]:
 
 def _cgroups() -> list[Path]:
     """The folders of the process's cgroup that limit the number of threads."""
+    if not sys.platform.startswith("linux"):  # Wine shows Linux's files
+        return []
     try:
         lines = Path("/proc/self/cgroup").read_text().splitlines()
     except OSError:

@@ -1,10 +1,12 @@
-"""Interrupting the main thread, by the real signal."""
+"""Interrupting the main thread: by the real signal on POSIX, as one is noted on Windows."""
 
 from __future__ import annotations
 
 import signal
+import sys
 from operator import index
 
+from ._host import host
 from ._idents import main_thread
 from ._lib import lib
 from ._wait import others_are_stopped
@@ -12,8 +14,23 @@ from ._wait import others_are_stopped
 _INT_MAX = (1 << 31) - 1
 
 
-def _send(signum: int) -> None:
-    lib.lt_thread_signal(main_thread(), signum)
+if sys.platform == "win32":
+
+    def _send(signum: int) -> None:
+        # Not by C's raise: it takes the handler away for a moment, in which another signal
+        # ends the process; and for some signals each thread has a handler of its own.
+        if signum == signal.SIGINT:
+            host.interrupt_main()
+            lib.lt_ffi_end_sleep(sys.dllhandle)
+        elif sys.version_info >= (3, 10):
+            host.interrupt_main(signum)
+        else:
+            signal.raise_signal(signum)
+
+else:
+
+    def _send(signum: int) -> None:
+        lib.lt_thread_signal(main_thread(), signum)
 
 
 def interrupt_main(signum: int = signal.SIGINT, /) -> None:
@@ -26,6 +43,9 @@ def interrupt_main(signum: int = signal.SIGINT, /) -> None:
     Raises:
         ValueError: if there is no signal of that number.
         OSError: if the interpreter ends, and has given up its handlers.
+
+    On Windows, what is ended is a wait for a lock or a thread, and by `SIGINT` also
+    `time.sleep`.
 
     Nothing happens where Python doesn't handle the signal (`SIG_DFL`, `SIG_IGN`).  Any
     thread may call it.

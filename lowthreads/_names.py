@@ -11,8 +11,11 @@ _NAME_MAXLEN = lib.lt_thread_name_max()
 
 
 def encode_name(name: str) -> bytes:
-    """Encode for the operating system, cut to what it takes at a character's boundary."""
+    """Encode for the shim, cut to what the operating system takes at a character's boundary."""
     encoding = sys.getfilesystemencoding()
+    if sys.platform == "win32":  # the limit is in units of UTF-16
+        units = name.partition("\0")[0].encode("utf-16-le", "replace")[: 2 * _NAME_MAXLEN]
+        return units.decode("utf-16-le", "ignore").encode()
     encoded = name.encode(encoding, "replace").partition(b"\0")[0]
     if len(encoded) <= _NAME_MAXLEN:
         return encoded
@@ -42,8 +45,10 @@ def set_name(name: str) -> None:
 
 def _get_name() -> str:
     """Return the calling thread's name in the operating system."""
-    buffer = ffi.new("char[]", _NAME_MAXLEN + 1)
-    errno = lib.lt_thread_get_name(buffer, _NAME_MAXLEN + 1)
+    size = 3 * _NAME_MAXLEN + 1  # of UTF-8, for as many units of UTF-16
+    buffer = ffi.new("char[]", size)
+    errno = lib.lt_thread_get_name(buffer, size)
     if errno:
         raise OSError(errno, "can't get the thread's name")
-    return ffi.string(buffer).decode(sys.getfilesystemencoding(), "surrogateescape")
+    encoding = "utf-8" if sys.platform == "win32" else sys.getfilesystemencoding()
+    return ffi.string(buffer).decode(encoding, "surrogateescape")

@@ -10,6 +10,7 @@ on lowthreads as well.
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -50,6 +51,9 @@ def run(arguments: list[str]) -> NoReturn:
     command = [sys.executable, *_flags(), *arguments]
     sys.stdout.flush()
     sys.stderr.flush()
-    if os.name == "nt":  # where exec would return to the shell at once
-        raise SystemExit(subprocess.call(command, env=environment()))
+    if sys.platform == "win32":  # where exec would return to the shell at once
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the program's alone
+        signal.signal(signal.SIGBREAK, signal.SIG_IGN)
+        status = subprocess.call(command, env=environment())
+        raise SystemExit(status if status < 1 << 31 else status - (1 << 32))  # a C int
     os.execve(sys.executable, command, environment())

@@ -15,6 +15,7 @@ Only the main thread runs handlers.  The shim lets all other threads wait in one
 from __future__ import annotations
 
 import os
+import platform
 import signal
 import sys
 from contextlib import AbstractContextManager, nullcontext
@@ -23,7 +24,7 @@ from importlib import import_module
 from typing import Any, Callable
 
 from ._errors import raise_acquire_at_shutdown
-from ._lib import lib
+from ._lib import lib, native
 from ._timeout import UNBOUNDED
 
 LockWait = Callable[[Any, int, int, int], int]
@@ -73,80 +74,86 @@ def wait(
     return status == _ACQUIRED
 
 
-if hasattr(signal, "pthread_sigmask"):
+if platform.python_implementation() == "CPython":
+    run_handlers: Callable[[], None] = native.run_handlers
+else:
 
     def run_handlers() -> None:
         """Run the handlers of signals that came.
 
-        In between two steps of Python, an interpreter runs them when it likes: PyPy's
-        compiled code does at the end of a loop.  This call does, on all of them.
+        In between two steps of Python, PyPy runs them when it likes: its compiled code does
+        at the end of a loop.  This call does.
         """
         signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
-    _set_wakeup_fd = partial(signal.set_wakeup_fd, warn_on_full_buffer=False)
 
-    class _Watch:
-        """The shim's descriptor while it is the interpreter's, and whose place it takes."""
+if sys.platform == "win32":
+    import_module("_socket")  # set_wakeup_fd imports it: not in the midst of a wait
 
-        fd = -1
-        before = -1
+_set_wakeup_fd = partial(signal.set_wakeup_fd, warn_on_full_buffer=False)
 
-    def _wait_patiently(handle: Any, deadline: int, since: int, lock_wait: LockWait) -> int:
-        fd = lib.lt_signals_fd()
-        if fd < 0:  # no descriptors left: look again soon
-            run_handlers()
-            return lock_wait(handle, deadline, since, _BRIEF)
-        _Watch.fd = fd
-        before: list[int] = []
+
+class _Watch:
+    """The shim's descriptor while it is the interpreter's, and whose place it takes."""
+
+    fd = -1
+    before = -1
+
+
+def _wait_patiently(handle: Any, deadline: int, since: int, lock_wait: LockWait) -> int:
+    fd = lib.lt_signals_fd()
+    if fd < 0:  # no descriptors left: look again soon
         run_handlers()
-        try:
-            # In one step of Python: no handler can raise before the old one is noted.
-            before.extend(map(_set_wakeup_fd, (fd,)))
-            if before[0] != fd:  # else within a handler that runs below
-                _Watch.before = before[0]
-                lib.lt_signals_forward(before[0])
-            run_handlers()
-            if lib.lt_signals_fd() != fd:  # a handler forked, and this is the child
-                return _INTERRUPTED
-            return lock_wait(handle, deadline, since, _PATIENT)
-        except ValueError:
-            if before:
-                raise
-            # Not the main interpreter, whose handlers alone run.
-            return lock_wait(handle, deadline, since, _PLAIN)
-        finally:
-            try:
-                _give_back(before, fd)
-            except BaseException:  # the handler of one more signal raised
-                _give_back(before, fd)
-                raise
-
-    def _give_back(before: list[int], fd: int) -> None:
-        if before:
-            _set_wakeup_fd_back(before[0])
-            if before[0] != fd:
-                lib.lt_signals_flush()
-
-    def _after_fork() -> None:
-        """In the child, take the parent's descriptor away from the interpreter."""
-        if _Watch.fd < 0:
-            return
-        with _signals_enabled:
-            current = signal.set_wakeup_fd(-1)
-            _set_wakeup_fd_back(_Watch.before if current == _Watch.fd else current)
-        _Watch.fd = _Watch.before = -1
-
-    os.register_at_fork(after_in_child=_after_fork)
-
-    def _set_wakeup_fd_back(before: int) -> None:
-        try:
-            _set_wakeup_fd(before)
-        except (OSError, ValueError):  # closed meanwhile
-            signal.set_wakeup_fd(-1)
-
-else:  # Windows, where an event is set by each signal until lt_signals_flush resets it
-
-    def _wait_patiently(handle: Any, deadline: int, since: int, lock_wait: LockWait) -> int:
-        lib.lt_signals_flush()
-        # Here run the handlers of signals that came before.
+        return lock_wait(handle, deadline, since, _BRIEF)
+    _Watch.fd = fd
+    before: list[int] = []
+    run_handlers()
+    try:
+        # In one step of Python: no handler can raise before the old one is noted.
+        before.extend(map(_set_wakeup_fd, (fd,)))
+        if before[0] != fd:  # else within a handler that runs below
+            _Watch.before = before[0]
+            lib.lt_signals_forward(before[0])
+        run_handlers()
+        if lib.lt_signals_fd() != fd:  # a handler forked, and this is the child
+            return _INTERRUPTED
         return lock_wait(handle, deadline, since, _PATIENT)
+    except ValueError:
+        if before:
+            raise
+        # Not the main interpreter, whose handlers alone run.
+        return lock_wait(handle, deadline, since, _PLAIN)
+    finally:
+        try:
+            _give_back(before, fd)
+        except BaseException:  # the handler of one more signal raised
+            _give_back(before, fd)
+            raise
+
+
+def _give_back(before: list[int], fd: int) -> None:
+    if before:
+        _set_wakeup_fd_back(before[0])
+        if before[0] != fd:
+            lib.lt_signals_flush()
+
+
+def _after_fork() -> None:
+    """In the child, take the parent's descriptor away from the interpreter."""
+    if _Watch.fd < 0:
+        return
+    with _signals_enabled:
+        current = signal.set_wakeup_fd(-1)
+        _set_wakeup_fd_back(_Watch.before if current == _Watch.fd else current)
+    _Watch.fd = _Watch.before = -1
+
+
+def _set_wakeup_fd_back(before: int) -> None:
+    try:
+        _set_wakeup_fd(before)
+    except (OSError, ValueError):  # closed meanwhile
+        signal.set_wakeup_fd(-1)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

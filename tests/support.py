@@ -56,7 +56,8 @@ def start_child(
     interpreter.  Shortly before `timeout` seconds are over, the process dumps all stacks
     to its stderr and ends.  It imports the same `lowthreads` as this process, and can
     import `support`.  Ctrl-C raises `KeyboardInterrupt` in it, even where this process
-    ignores the signal; it is in a session, and so a process group, of its own.
+    ignores the signal; it is in a session, and so a process group, of its own, and on
+    Windows has a console of its own.
     """
     source = textwrap.dedent(source)
     if not source.startswith("\n"):
@@ -78,6 +79,7 @@ def start_child(
         cwd=TESTS,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path))},
         start_new_session=True,
+        creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
     )
 
 
@@ -186,6 +188,30 @@ def run_threads(*functions: Callable[[], Any], limit: float = LIMIT) -> list[Any
     return Threads(*functions).results(limit)
 
 
+def resident() -> int:
+    """Return how many bytes of this process are in memory.
+
+    Where there is no way to tell, it is the most that there ever were: a leak raises it too.
+    """
+    if sys.platform == "win32":
+        import ctypes
+
+        kernel = ctypes.WinDLL("kernel32")
+        kernel.GetCurrentProcess.restype = ctypes.c_void_p
+        counters = (ctypes.c_size_t * 10)(80)  # PROCESS_MEMORY_COUNTERS, 64 bits
+        process = ctypes.c_void_p(kernel.GetCurrentProcess())
+        assert kernel.K32GetProcessMemoryInfo(process, counters, 80)
+        return counters[2]
+    import resource
+
+    try:
+        with open("/proc/self/statm") as statm:
+            return int(statm.read().split()[1]) * resource.getpagesize()
+    except OSError:
+        maximum = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return maximum * (1 if sys.platform == "darwin" else 1024)
+
+
 def newest_waiter(lock: lowthreads.LockType) -> int:
     """Return which thread joined the lock's queue last, as some number; 0 if none waits.
 
@@ -233,6 +259,23 @@ torn = pytest.mark.xfail(
     reason="torn at a method's entry or exit: README, known limits",
     strict=False,
 )
+
+
+def _runs_on_wine() -> bool:
+    if sys.platform != "win32":
+        return False
+    import ctypes
+
+    return hasattr(ctypes.WinDLL("ntdll"), "wine_get_version")
+
+
+WINE = _runs_on_wine()
+
+
+def wine_cannot(reason: str) -> pytest.MarkDecorator:
+    """Mark a test that real Windows passes, or should, and Wine can't run."""
+    return pytest.mark.skipif(WINE, reason=f"not run on Wine: {reason}")
+
 
 NO_LOCK = (TypeError, AttributeError) if PYPY else TypeError
 """What a method raises that is called on another object."""

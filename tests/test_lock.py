@@ -307,11 +307,11 @@ def test_many_locks_at_once() -> None:
 
 
 def test_dropped_locks_leave_no_memory_behind() -> None:
-    pytest.importorskip("resource", reason="needs resource.getrusage")
     child = run_child(
         """
-        import gc, resource, sys, weakref
+        import gc, weakref
         import lowthreads
+        from support import resident
 
         def use(rounds):
             for _ in range(rounds):
@@ -322,19 +322,10 @@ def test_dropped_locks_leave_no_memory_behind() -> None:
                     weakref.ref(lock)
                 gc.collect()
 
-        def memory():
-            # Where there is /proc, ru_maxrss begins with what the parent process had.
-            try:
-                with open("/proc/self/statm") as file:
-                    return int(file.read().split()[1]) * resource.getpagesize()
-            except FileNotFoundError:
-                unit = 1 if sys.platform == "darwin" else 1024
-                return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
         use(50)
-        before = memory()
+        before = resident()
         use(200)
-        print((memory() - before) / 200_000)
+        print((resident() - before) / 200_000)
         """
     )
     assert float(child.stdout) < 20, "bytes for each lock"  # a lock has more than 40

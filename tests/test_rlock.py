@@ -17,7 +17,7 @@ from typing import Any, Callable
 import pytest
 from hypothesis import assume, example, given, settings
 from test_arguments import ACQUIRE, Broken, calls, expected_wait, outcome, some_arguments
-from test_interrupts import posix, run
+from test_interrupts import run
 
 import lowthreads
 from lowthreads import RLock, get_ident
@@ -530,11 +530,11 @@ def test_a_condition_passes_things_between_many_threads(rlock: RLock) -> None:
 
 
 def test_dropped_rlocks_leave_no_memory_behind() -> None:
-    pytest.importorskip("resource", reason="needs resource.getrusage")
     child = run_child(
         """
-        import gc, resource, weakref
+        import gc, weakref
         import lowthreads
+        from support import resident
 
         def use(rounds):
             for _ in range(rounds):
@@ -546,9 +546,9 @@ def test_dropped_rlocks_leave_no_memory_behind() -> None:
                 gc.collect()
 
         use(40)
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        before = resident()
         use(100)
-        print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 / 100_000)
+        print((resident() - before) / 100_000)
         """
     )
     assert float(child.stdout) < 20, "bytes for each RLock"
@@ -626,13 +626,12 @@ def run_rlock(body: str, *args: object) -> str:
     return run(ELSEWHERE + textwrap.dedent(body), *args)
 
 
-@posix
 @pytest.mark.parametrize("pause", [0, 0.02])
 @pytest.mark.parametrize("wait", ["acquire", "timeout", "with"])
 def test_a_handler_that_raises_ends_the_wait_with_it_not_taken(wait: str, pause: float) -> None:
     run_rlock(
         """
-        signal.signal(signal.SIGUSR1, raising)
+        signal.signal(USR1, raising)
         rlock, let_go = held_elsewhere()
 
         def other():
@@ -674,7 +673,6 @@ def test_interrupt_main_wakes_a_waiter(wait: str) -> None:
     )
 
 
-@posix
 def test_a_handler_that_returns_does_not_end_the_wait() -> None:
     run_rlock("""
         rlock, let_go = held_elsewhere()
@@ -685,15 +683,14 @@ def test_a_handler_that_returns_does_not_end_the_wait() -> None:
             if len(handled) == 30:
                 let_go.release()
 
-        signal.signal(signal.SIGALRM, handler)
-        signal.setitimer(signal.ITIMER_REAL, 0.002, 0.002)
+        signal.signal(ALRM, handler)
+        set_timer(0.002, 0.002)
         assert rlock.acquire(timeout=60) is True
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        set_timer(0)
         assert not any(handled[:30]), handled
         """)
 
 
-@posix
 @pytest.mark.parametrize("ending", ["returns", "raises"])
 def test_a_handler_takes_what_its_thread_waits_for(ending: str) -> None:
     # The handler's wait ends first, and its thread holds the RLock when it goes on.
@@ -714,7 +711,7 @@ def test_a_handler_takes_what_its_thread_waits_for(ending: str) -> None:
             await_waiter(rlock)
             send()
 
-        signal.signal(signal.SIGUSR1, handler)
+        signal.signal(USR1, handler)
         start_new_thread(other, ())
         if sys.argv[1] == "raises":
             until_hit(rlock.acquire)
@@ -728,7 +725,6 @@ def test_a_handler_takes_what_its_thread_waits_for(ending: str) -> None:
     )
 
 
-@posix
 @pytest.mark.xfail(reason="a handler that takes what it interrupts, and raises: docs/design.md")
 @pytest.mark.parametrize("wait", ["acquire", "timeout", "__enter__"])
 def test_what_a_handler_took_stays_taken_when_it_raises(wait: str) -> None:
@@ -747,7 +743,7 @@ def test_what_a_handler_took_stays_taken_when_it_raises(wait: str) -> None:
             send()
 
         waits = {**WAITS, "__enter__": lambda rlock: rlock.__enter__()}
-        signal.signal(signal.SIGUSR1, handler)
+        signal.signal(USR1, handler)
         start_new_thread(other, ())
         until_hit(lambda: waits[sys.argv[1]](rlock))
         assert count_levels(rlock) == 1
@@ -802,8 +798,8 @@ STORM = """
                 pass
         may_raise = False
 
-    signal.signal(signal.SIGALRM, handler)
-    signal.setitimer(signal.ITIMER_REAL, 0.0002, 0.0002)
+    signal.signal(ALRM, handler)
+    set_timer(0.0002, 0.0002)
     end, turns = time.monotonic() + 1.2, 0
     while time.monotonic() < end and not wrong:
         turns += 1
@@ -819,7 +815,7 @@ STORM = """
         give()
         if rlock._recursion_count() != 0:
             wrong.append((turns, repr(rlock)))
-    signal.setitimer(signal.ITIMER_REAL, 0)
+    set_timer(0)
     print(f"{how}: {turns} turns, {handled} signals, {hits} hits")
     assert not wrong, (turns, hits, wrong[:3])
     assert handled > 100
@@ -828,7 +824,6 @@ STORM = """
 
 
 @torn
-@posix
 @pytest.mark.parametrize("ending", ["returns", "raises"])
 @pytest.mark.parametrize("how", ["acquire()", "acquire(timeout)", "with"])
 def test_the_count_is_right_whatever_handlers_do_with_it(how: str, ending: str) -> None:
@@ -836,13 +831,12 @@ def test_the_count_is_right_whatever_handlers_do_with_it(how: str, ending: str) 
 
 
 @torn
-@posix
 def test_acquire_restore_is_not_torn_by_signals() -> None:
     # Condition.wait must have the lock again when an exception comes out of it.
     run_rlock("""
         import threading
 
-        signal.signal(signal.SIGALRM, raising)
+        signal.signal(ALRM, raising)
         rlock = RLock()
         condition = threading.Condition(rlock)
         stop, hits, wrong = False, 0, 0
@@ -862,7 +856,7 @@ def test_acquire_restore_is_not_torn_by_signals() -> None:
             number += 1
             state = rlock._release_save()
             try:
-                signal.setitimer(signal.ITIMER_REAL, 1e-6 + number * 0.618034 % 1 * 0.001)
+                set_timer(1e-6 + number * 0.618034 % 1 * 0.001)
                 rlock._acquire_restore(state)
                 while True:
                     pass
@@ -879,11 +873,11 @@ def test_acquire_restore_is_not_torn_by_signals() -> None:
         """)
 
 
-@posix
 def test_an_interrupted_condition_holds_its_lock() -> None:
     run_rlock("""
-        import threading
+        import lowthreads, threading
 
+        lowthreads.install()  # the condition has a lock of its own for each waiter
         rlock = RLock()
         condition = threading.Condition(rlock)
 
@@ -898,7 +892,7 @@ def test_an_interrupted_condition_holds_its_lock() -> None:
                 wait_until(lambda: let_go)
                 time.sleep(0.01)
 
-        signal.signal(signal.SIGUSR1, handler)
+        signal.signal(USR1, handler)
         for _ in range(10):
             let_go = []
             with condition, condition:

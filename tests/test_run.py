@@ -13,12 +13,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_main import LIMIT, POSIX, environment
+from test_main import LIMIT, environment
 
 PYPY = platform.python_implementation() == "PyPy"
 
 # Tells whether the program runs on lowthreads, for what must not differ otherwise.
 ON_LOWTHREADS = "sys.modules['_thread'].__spec__.origin == 'lowthreads'"
+
+
+# Windows: to all processes of this console.
+CTRL_C = "os.kill(0, signal.CTRL_C_EVENT)" if os.name == "nt" else "os.kill(os.getpid(), 2)"
+STATUS_CONTROL_C_EXIT = 0xC000013A
 
 
 class Result:
@@ -54,6 +59,7 @@ def start(
             text=True,
             timeout=LIMIT,
             check=False,
+            creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
         )
     )
 
@@ -224,13 +230,43 @@ def test_the_end_is_that_of_plain_python(tmp_path: Path, end: str) -> None:
     both(tmp_path, "-m", "program")
 
 
-@POSIX
-@pytest.mark.parametrize("how", ["raise KeyboardInterrupt", "os.kill(os.getpid(), 2)"])
+@pytest.mark.parametrize("how", ["raise KeyboardInterrupt", CTRL_C])
 def test_an_interrupted_program_dies_by_the_signal(tmp_path: Path, how: str) -> None:
-    source = f"import os, signal\nsignal.signal(2, signal.default_int_handler)\n{how}\n"
+    source = f"""
+        import os, signal, time
+        signal.signal(2, signal.default_int_handler)
+        {how}
+        time.sleep(30)
+        """
     result = both(tmp_path, write(tmp_path, source))
     if not PYPY:
-        assert result.status == -signal.SIGINT
+        assert result.status == (STATUS_CONTROL_C_EXIT if os.name == "nt" else -signal.SIGINT)
+
+
+@pytest.mark.parametrize("status", [0, 1, 255, -1, 0x7FFFFFFF, -0x40000000])
+def test_any_exit_status_is_passed_on(tmp_path: Path, status: int) -> None:
+    both(tmp_path, write(tmp_path, f"import os; os._exit({status})"))
+
+
+@pytest.mark.skipif(os.name != "nt", reason="elsewhere there is but one process to interrupt")
+def test_ctrl_c_is_the_programs_alone(tmp_path: Path) -> None:
+    program = write(
+        tmp_path,
+        f"""
+        import os, signal, sys, threading, time
+        lock = threading.Lock()
+        lock.acquire()
+        threading.Timer(0.2, lambda: {CTRL_C}).start()
+        try:
+            lock.acquire()
+        except KeyboardInterrupt:
+            time.sleep(1)  # in which an impatient parent would end it
+            print("all is cleared away")
+            sys.exit(7)
+        """,
+    )
+    result = run(tmp_path, program)
+    assert (result.status, result.stdout, result.stderr) == (7, "all is cleared away\n", "")
 
 
 def test_threads_are_waited_for_at_the_end(tmp_path: Path) -> None:

@@ -312,32 +312,46 @@ def test_without_stderr_an_exception_is_lost_and_nothing_else(lack: str) -> None
 
 # ---- The stack -----------------------------------------------------------------------
 
-READ_STACK = textwrap.dedent("""
-    import ctypes
+READ_STACK = {
+    "linux": """
+MiB = 1 << 20
+import ctypes
 
-    libc = ctypes.CDLL(None)
+libc = ctypes.CDLL(None)
+SLACK = 64 << 10  # less a guard page
+SIZES = MiB // 4, MiB, 3 * MiB, 50 * MiB, 300 * MiB
 
-    def size_of_stack():
-        attributes = ctypes.create_string_buffer(256)
-        base, size = ctypes.c_void_p(), ctypes.c_size_t()
-        libc.pthread_self.restype = ctypes.c_ulong
-        assert not libc.pthread_getattr_np(ctypes.c_ulong(libc.pthread_self()), attributes)
-        assert not libc.pthread_attr_getstack(
-            attributes, ctypes.byref(base), ctypes.byref(size)
-        )
-        libc.pthread_attr_destroy(attributes)
-        return size.value
-    """)
+def size_of_stack():
+    attributes = ctypes.create_string_buffer(256)
+    base, size = ctypes.c_void_p(), ctypes.c_size_t()
+    libc.pthread_self.restype = ctypes.c_ulong
+    assert not libc.pthread_getattr_np(ctypes.c_ulong(libc.pthread_self()), attributes)
+    assert not libc.pthread_attr_getstack(attributes, ctypes.byref(base), ctypes.byref(size))
+    libc.pthread_attr_destroy(attributes)
+    return size.value
+""",
+    "win32": """
+MiB = 1 << 20
+import ctypes
+
+kernel = ctypes.WinDLL("kernel32")
+SLACK = 0
+SIZES = MiB // 4, MiB, 3 * MiB, 50 * MiB, 255 * MiB  # below 256 MiB, as CPython's own
+
+def size_of_stack():
+    low, high = ctypes.c_size_t(), ctypes.c_size_t()
+    kernel.GetCurrentThreadStackLimits(ctypes.byref(low), ctypes.byref(high))
+    return high.value - low.value
+""",
+}
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs pthread_getattr_np")
+@pytest.mark.skipif(sys.platform not in READ_STACK, reason="no way known to read a stack's size")
 def test_threads_have_the_stack_that_was_asked_for() -> None:
     in_child(
-        READ_STACK
+        READ_STACK[sys.platform]
         + textwrap.dedent("""
         import lowthreads
-
-        MiB = 1 << 20
 
         def read(sizes):
             sizes.append(size_of_stack())
@@ -350,11 +364,11 @@ def test_threads_have_the_stack_that_was_asked_for() -> None:
             return sizes[0]
 
         default = stack_of_a_thread()
-        for asked in (MiB // 4, MiB, 3 * MiB, 50 * MiB, 300 * MiB):
+        for asked in SIZES:
             lowthreads.stack_size(asked)
             got = stack_of_a_thread()
-            # Less a guard page; the C library may use a stack again that is larger.
-            assert asked - (64 << 10) <= got <= 4 * asked, (asked, got)
+            # The C library may use a stack again that is larger.
+            assert asked - SLACK <= got <= 4 * asked, (asked, got)
         lowthreads.stack_size(0)
         got = stack_of_a_thread()
         assert default <= got <= 4 * default, (default, got)
@@ -399,7 +413,19 @@ def test_the_stack_size_can_be_read_and_set_and_a_bad_one_changes_nothing() -> N
 # ---- A start that fails --------------------------------------------------------------
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="a stack size too large is refused there")
+def test_the_reason_why_a_thread_did_not_start_names_what_this_platform_limits() -> None:
+    from lowthreads._errors import raise_cannot_start
+
+    with pytest.raises(RuntimeError, match=r"^can't start new thread: \[Errno 11\] ") as info:
+        raise_cannot_start(11, 1 << 20)
+    assert "stack size 1048576" in str(info.value)
+    assert ("RLIMIT_NPROC" in str(info.value)) is (sys.platform != "win32")
+    assert ("cgroup" not in str(info.value)) or sys.platform.startswith("linux")
+
+
+@pytest.mark.skipif(
+    sys.platform == "win32", reason="Windows: no stack size that is taken is too large to be had"
+)
 def test_a_start_that_fails_leaks_nothing_and_later_ones_work() -> None:
     in_child("""
         import gc, weakref, lowthreads
@@ -586,10 +612,7 @@ def test_thread_locals_of_living_threads_stay() -> None:
 def test_thousands_of_threads_leave_nothing_behind() -> None:
     in_child("""
         import gc, lowthreads, threading
-        try:
-            import resource
-        except ImportError:
-            resource = None
+        from support import resident
 
         ALIVE, THREADS, ROUNDS = 50, 2500, 3
         PER_THREAD = 200  # bytes; what a leak of anything, for each thread, would exceed
@@ -607,15 +630,6 @@ def test_thousands_of_threads_leave_nothing_behind() -> None:
             wait_until(lambda: len(sys._current_frames()) == known)
             for _ in range(3):
                 gc.collect()
-
-        def resident():
-            try:
-                with open("/proc/self/statm") as statm:
-                    return int(statm.read().split()[1]) * resource.getpagesize()
-            except OSError:
-                # The most there ever was; a leak raises it as well.
-                maximum = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss if resource else 0
-                return maximum * (1 if sys.platform == "darwin" else 1024)
 
         known = len(sys._current_frames())
         run()  # until what is kept for later use is there

@@ -20,6 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "c"))
 
 from build import command  # noqa: E402
+from ucrt import universal_crt  # noqa: E402
 
 MINGW = ["x86_64-w64-mingw32-gcc"]
 ZIG = [sys.executable, "-m", "ziglang", "cc", "-target"]
@@ -29,6 +30,22 @@ MSVC_ATOMICS = [
     "-DLT_ATOMIC_H",
     "-DLT_THREAD_LOCAL=_Thread_local",
     *("-include", "platform/atomic_msvc.h"),
+]
+
+
+# clang as Microsoft's compiler, with mingw-w64's headers for want of Microsoft's: the language
+# and the types are checked, the warnings are clang's, and nothing is linked.
+MINGW_HEADERS = Path("/usr/x86_64-w64-mingw32/include")
+MSVC = [
+    *("clang", "--target=x86_64-pc-windows-msvc", "-fms-compatibility-version=19.38"),
+    *("-fgnuc-version=12.2.0", "-D_UCRT", "-D_WIN32_WINNT=0x0A00"),  # for those headers
+    *("-isystem", str(MINGW_HEADERS)),
+]
+SYNTAX = [
+    "-fsyntax-only",
+    "-Wconversion",
+    "-Wno-sign-conversion",
+    "-Wno-unused-command-line-argument",
 ]
 
 
@@ -49,6 +66,7 @@ TARGETS = {
     "win32": [
         Job("win32", MINGW, "win32", []),
         Job("win32-msvc-atomics", MINGW, "win32", MSVC_ATOMICS),
+        Job("win32-msvc-syntax", MSVC, "win32", [*SYNTAX, *MSVC_ATOMICS]),
     ],
     "macos": [_zig(f"{machine}-macos", "pthread") for machine in ("aarch64", "x86_64")],
     "musl": [
@@ -64,14 +82,17 @@ def lacks(job: Job) -> str:
     """Return what must be installed for the job; nothing: ""."""
     if job.compiler[: len(ZIG)] == ZIG:
         return "" if importlib.util.find_spec("ziglang") else "the package ziglang, from PyPI"
+    if job.compiler == MSVC and not MINGW_HEADERS.exists():
+        return str(MINGW_HEADERS)
     return "" if shutil.which(job.compiler[0]) else job.compiler[0]
 
 
 def run(job: Job, folder: Path) -> str:
     """Compile and link; return "" or the compiler's messages."""
-    suffix = ".exe" if job.parker == "win32" else ""
-    output = folder / f"stress-{job.name}{suffix}"
-    line = command(job.compiler, job.parker, ["-O2", *job.flags], output)
+    windows = job.parker == "win32"
+    output = folder / f"stress-{job.name}{'.exe' if windows else ''}"
+    runtime = universal_crt(job.compiler[0], folder) if job.compiler == MINGW else []
+    line = command(job.compiler, job.parker, ["-O2", *runtime, *job.flags], output)
     done = subprocess.run(line, capture_output=True, text=True, check=False)
     return "" if done.returncode == 0 else f"{shlex.join(line)}\n{done.stdout}{done.stderr}"
 

@@ -89,9 +89,11 @@ def main():
         return result
 
     def watch(event, args):
-        starts = event == "subprocess.Popen" and str(args[0]) == sys.executable
-        if starts and result is not None and result.current:
-            result.note_child(args[1])
+        if event != "subprocess.Popen" or result is None or not result.current:
+            return
+        # Windows: the command line alone, as one string.
+        if str(args[0] or args[1]).lstrip('"').startswith(sys.executable):
+            result.note_child(args[1].split() if isinstance(args[1], str) else args[1])
 
     sys.addaudithook(watch)
     faulthandler.dump_traceback_later(arguments.limit, exit=True)

@@ -10,17 +10,13 @@
  *
  * That lets all the parkers of a thread share one event, which lasts as long as the thread:
  * to create and close one for each wait would be two system calls more.  It is a kernel
- * event, not WaitOnAddress or a condition variable, for a wait must be able to sleep on
- * the interrupt event beside it (win32.h). */
+ * event, not WaitOnAddress or a condition variable, for a patient wait sleeps on the
+ * signals' event beside it (win32.h). */
 #define WIN32_LEAN_AND_MEAN
 #include <windows.h>
 
 #include "../lt_park.h"
 #include "win32.h"
-
-/* Interpreters set their event for SIGINT alone.  For all other signals (Ctrl-Break), a
- * patient wait ends this often, to let its caller look. */
-#define PATIENT_NS 100000000
 
 /* Waits are in steps: INFINITE is the largest DWORD. */
 #define LONGEST_MS 0x7FFFFFFF
@@ -107,34 +103,6 @@ void lt_parker_destroy(lt_parker *parker)
         CloseHandle(of(parker)->event);
 }
 
-/* ---- The interrupt event ---------------------------------------------------------- */
-
-static lt_atomic_uptr interrupt_event; /* 0: none known */
-
-void lt_set_interrupt_event(void *event)
-{
-    HANDLE mine = NULL, process = GetCurrentProcess();
-    if (event != NULL &&
-        !DuplicateHandle(process, event, process, &mine, 0, FALSE, DUPLICATE_SAME_ACCESS))
-        mine = NULL;
-    /* An older one stays open: another thread may be about to set it. */
-    lt_store_uptr(&interrupt_event, (uintptr_t)mine);
-}
-
-void lt__interrupt_set(void)
-{
-    HANDLE event = (HANDLE)lt_load_uptr(&interrupt_event);
-    if (event != NULL)
-        SetEvent(event);
-}
-
-void lt__interrupt_reset(void)
-{
-    HANDLE event = (HANDLE)lt_load_uptr(&interrupt_event);
-    if (event != NULL)
-        ResetEvent(event);
-}
-
 /* ---- Parking ------------------------------------------------------------------------ */
 
 /* Rounds up: a wait of less than a millisecond is not a look.  Windows may still wake it
@@ -153,20 +121,16 @@ static DWORD milliseconds_until(int64_t until)
 /* Returns LT_WAKE_TOKEN if the event was set, which is then reset. */
 static lt_wake sleep_on(HANDLE event, int64_t deadline, lt_patience patience)
 {
-    HANDLE events[2] = {event, NULL};
-    DWORD count = 1;
-    int64_t look = LT_FOREVER;
-    if (patience != LT_PLAIN) {
-        events[1] = (HANDLE)lt_load_uptr(&interrupt_event);
-        count = events[1] == NULL ? 1 : 2;
-        look = lt_now() + (patience == LT_PATIENT && count == 2 ? PATIENT_NS : LT_BRIEF_NS);
-    }
+    HANDLE events[2] = {event, patience == LT_PATIENT ? lt__signals_event() : NULL};
+    DWORD count = events[1] == NULL ? 1 : 2;
+    bool brief = patience != LT_PLAIN && count == 1;
+    int64_t look = brief ? lt_now() + LT_BRIEF_NS : LT_FOREVER;
     int64_t until = deadline < look ? deadline : look;
     for (;;) {
         DWORD found = WaitForMultipleObjects(count, events, FALSE, milliseconds_until(until));
         if (found == WAIT_OBJECT_0)
             return LT_WAKE_TOKEN;
-        if (found == WAIT_OBJECT_0 + 1)
+        if (found == WAIT_OBJECT_0 + 1 && lt__signals_drain())
             return LT_WAKE_SIGNAL;
         if (until != LT_FOREVER && lt_now() >= until)
             return deadline <= look ? LT_WAKE_TIMEOUT : LT_WAKE_SIGNAL;

@@ -1,15 +1,13 @@
-/* Threads, clock and signals on Windows. */
+/* Threads and clock on Windows. */
 #define WIN32_LEAN_AND_MEAN
 #include <windows.h>
 
 #include <errno.h>
 #include <limits.h>
 #include <process.h>
-#include <signal.h>
 #include <stdlib.h>
 
 #include "../lt_thread.h"
-#include "win32.h"
 
 int64_t lt_now(void)
 {
@@ -84,7 +82,6 @@ static void (*kernel_function(const char *name))(void)
     return kernel == NULL ? NULL : (void (*)(void))GetProcAddress(kernel, name);
 }
 
-/* In bytes of UTF-8, which never make more units than they are. */
 size_t lt_thread_name_max(void)
 {
     return NAME_MAX_UNITS;
@@ -120,51 +117,16 @@ int lt_thread_get_name(char *name, size_t size)
     return written > 0 ? 0 : ERANGE;
 }
 
-/* ---- Signals ------------------------------------------------------------------ */
+/* ---- Signals and forks ---------------------------------------------------------- */
 
-/* A signal is for the whole process here, and only the thread that handles signals can be
- * meant.  raise calls the C handler at once, in the calling thread; CPython's notes the
- * signal, and sets the interrupt event if it is SIGINT.  For all others it is set here.
- *
- * The C runtime must be the one that the handler was given to: the interpreter's. */
+/* Windows knows no signals: they are the C runtime's, and belong to no thread. */
 int lt_thread_signal(uintptr_t ident, int signum)
 {
     (void)ident;
-    switch (signum) {
-    case SIGABRT:
-    case SIGBREAK:
-    case SIGFPE:
-    case SIGILL:
-    case SIGINT:
-    case SIGSEGV:
-    case SIGTERM:
-        break;
-    default:
-        return EINVAL; /* raise would end the process */
-    }
-    if (raise(signum) != 0)
-        return EINVAL;
-    lt__interrupt_set();
-    return 0;
+    (void)signum;
+    return ENOSYS;
 }
 
-/* The interrupt event takes the part of the descriptor: see win32.h. */
-int lt_signals_fd(void)
-{
-    return -1;
-}
-
-void lt_signals_forward(int fd)
-{
-    (void)fd;
-}
-
-void lt_signals_flush(void)
-{
-    lt__interrupt_reset();
-}
-
-/* Windows has no fork. */
 int lt_platform_watch_forks(void (*in_child)(void))
 {
     (void)in_child;

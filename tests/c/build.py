@@ -41,10 +41,10 @@ def command(
 ) -> list[str]:
     """Return the command that compiles the program."""
     warnings = ["-std=c11", "-Wall", "-Wextra", "-Werror", "-g"]
-    pthread = [] if parker == "win32" else ["-pthread"]
+    libraries = ["-lws2_32"] if parker == "win32" else ["-pthread"]
     include = ["-I", str(csrc), "-I", str(HERE)]
     files = [str(path) for path in sources(parker, csrc)]
-    return [*compiler, *warnings, *flags, *pthread, *include, *files, "-o", str(output)]
+    return [*compiler, *warnings, *flags, *include, *files, *libraries, "-o", str(output)]
 
 
 def build(

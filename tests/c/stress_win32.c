@@ -1,14 +1,14 @@
 /* What is Windows': signals, the watchdog, and edge cases of handles and events. */
 #define WIN32_LEAN_AND_MEAN
-#include <windows.h>
+#include <winsock2.h>
 
-#include <errno.h>
+#include <fcntl.h>
+#include <io.h>
 #include <process.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "platform/win32.h"
 #include "stress.h"
 
 static const char *volatile hang_message;
@@ -36,45 +36,46 @@ void platform_watch(unsigned seconds, const char *message)
         CloseHandle((HANDLE)_beginthreadex(NULL, 0, watch, NULL, 0, NULL));
 }
 
-/* The interpreter's part, as CPython plays it: its handler stays, notes the signal, and then
- * sets the event for SIGINT. */
-static HANDLE sigint_event;
+/* The interpreter's part, as CPython plays it: notes the signal, and then sends its number to
+ * the descriptor that it was told.  On any thread. */
+static lt_atomic_u32 wakeup_fd; /* plus one; 0: none */
 
 static void note_signal(int signum)
 {
-    signal(signum, note_signal);
+    char number = (char)signum;
     lt_fetch_add(&signals_seen, 1);
-    if (signum == SIGINT)
-        SetEvent(sigint_event);
+    int fd = (int)lt_load_acquire(&wakeup_fd) - 1;
+    if (fd >= 0 && send((SOCKET)fd, &number, 1, 0) < 0)
+        CHECK(WSAGetLastError() == WSAEWOULDBLOCK);
 }
 
 void platform_catch(void)
 {
-    if (sigint_event == NULL)
-        sigint_event = CreateEventW(NULL, TRUE, FALSE, NULL);
-    ResetEvent(sigint_event);
-    lt_set_interrupt_event(sigint_event);
-    signal(SIGINT, note_signal);
-    signal(SIGTERM, note_signal);
 }
 
 int platform_signal(uintptr_t ident, bool to_process)
 {
+    (void)ident;
     (void)to_process;
-    return lt_thread_signal(ident, SIGINT);
+    note_signal(SIGINT);
+    return 0;
 }
 
 void platform_begin_patience(void)
 {
-    lt_signals_flush();
+    int fd = lt_signals_fd();
+    CHECK(fd >= 0);
+    set_word(&wakeup_fd, (uint32_t)fd + 1);
 }
 
 void platform_end_patience(void)
 {
+    set_word(&wakeup_fd, 0);
+    lt_signals_flush();
 }
 
-/* Without an event to wait for, a patient wait is a brief one. */
-static void test_no_event(void)
+/* Before there is a socket, a patient wait is a brief one. */
+static void test_no_socket(void)
 {
     lt_parker parker;
     int64_t since = lt_now();
@@ -85,38 +86,63 @@ static void test_no_event(void)
     lt_parker_destroy(&parker);
 }
 
-static void test_interrupts(void)
+static char received(SOCKET from)
 {
+    char number = 0;
+    CHECK(recv(from, &number, 1, 0) == 1);
+    return number;
+}
+
+static SOCKET connected_to_itself(void)
+{
+    struct sockaddr_in self = {0};
+    int size = sizeof self;
+    SOCKET made = socket(AF_INET, SOCK_DGRAM, 0);
+    self.sin_family = AF_INET;
+    self.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    CHECK(bind(made, (struct sockaddr *)&self, sizeof self) == 0);
+    CHECK(getsockname(made, (struct sockaddr *)&self, &size) == 0);
+    CHECK(connect(made, (struct sockaddr *)&self, sizeof self) == 0);
+    return made;
+}
+
+/* A signal ends the sleep that comes after it, and nothing else but one does; its number is
+ * written on, to a socket or a descriptor. */
+static void test_patience(void)
+{
+    int ends[2];
+    char number = 0;
     lt_parker parker;
     lt_parker_init(&parker);
-    platform_catch();
+    platform_begin_patience();
     set_word(&signals_seen, 0);
-    CHECK(lt_thread_signal(lt_thread_ident(), 0) == EINVAL);
-    CHECK(lt_thread_signal(lt_thread_ident(), 1) == EINVAL);
-    CHECK(lt_thread_signal(lt_thread_ident(), 1000) == EINVAL);
-    /* Stays until it is looked for. */
     for (uint32_t i = 1; i <= 2; i++) {
-        CHECK(lt_thread_signal(lt_thread_ident(), i == 1 ? SIGINT : SIGTERM) == 0);
-        CHECK(lt_load(&signals_seen) == i);
+        CHECK(platform_signal(0, true) == 0 && lt_load(&signals_seen) == i);
         CHECK(lt_park(&parker, lt_now() + MILLISECOND, LT_PLAIN) == LT_WAKE_TIMEOUT);
-        CHECK(lt_park(&parker, LT_FOREVER, LT_BRIEF) == LT_WAKE_SIGNAL);
         CHECK(lt_park(&parker, LT_FOREVER, LT_PATIENT) == LT_WAKE_SIGNAL);
-        lt_unpark(&parker);
-        CHECK(lt_park(&parker, LT_FOREVER, LT_PATIENT) == LT_WAKE_TOKEN);
-        lt_signals_flush();
         int64_t deadline = lt_now() + 20 * MILLISECOND;
         CHECK(lt_park(&parker, deadline, LT_PATIENT) == LT_WAKE_TIMEOUT);
         CHECK(lt_now() >= deadline);
     }
-    /* The event is known by a handle of our own. */
-    HANDLE closed = sigint_event;
-    sigint_event = NULL;
-    CloseHandle(closed);
-    lt__interrupt_set();
-    CHECK(lt_park(&parker, LT_FOREVER, LT_PATIENT) == LT_WAKE_SIGNAL);
-    lt_set_interrupt_event(NULL);
-    lt__interrupt_set();
-    CHECK(lt_park(&parker, lt_now() + MILLISECOND, LT_PATIENT) == LT_WAKE_TIMEOUT);
+    SOCKET other = connected_to_itself();
+    lt_signals_forward((int)other);
+    CHECK(platform_signal(0, true) == 0);
+    lt_unpark(&parker); /* a token counts more */
+    CHECK(lt_park(&parker, LT_FOREVER, LT_PATIENT) == LT_WAKE_TOKEN);
+    CHECK(lt_park(&parker, lt_now() + MILLISECOND, LT_PATIENT) == LT_WAKE_SIGNAL);
+    CHECK(received(other) == SIGINT);
+    CHECK(_pipe(ends, 64, _O_BINARY) == 0);
+    lt_signals_forward(ends[1]);
+    CHECK(platform_signal(0, true) == 0);
+    platform_end_patience();
+    CHECK(_read(ends[0], &number, 1) == 1 && number == SIGINT);
+    /* Closed meanwhile: nothing happens. */
+    CHECK(_close(ends[0]) == 0 && _close(ends[1]) == 0);
+    platform_begin_patience();
+    CHECK(platform_signal(0, true) == 0);
+    platform_end_patience();
+    lt_signals_forward(-1);
+    CHECK(closesocket(other) == 0);
     lt_parker_destroy(&parker);
 }
 
@@ -167,8 +193,8 @@ static void test_handles(void)
 
 static void run_win32_edges(void)
 {
-    test_no_event();
-    test_interrupts();
+    test_no_socket();
+    test_patience();
     test_long_wait();
     test_handles();
     CHECK(!lt_stack_size_valid(0x7FFF) && lt_stack_size_valid(0x8000));

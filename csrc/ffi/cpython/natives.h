@@ -1,6 +1,6 @@
 /* What the extension holds on CPython beside what cffi makes: the memory of lock objects,
- * with their quickest methods, and the start of threads.  Python adds it on import, and
- * builds the lock and start_new_thread on it. */
+ * with their quickest methods, the start of threads, and a look at signals.  Python adds it
+ * on import, and builds the lock and start_new_thread on it. */
 #ifndef LT_NATIVES_H
 #define LT_NATIVES_H
 
@@ -37,6 +37,18 @@ static PyMethodDef lt_ident_methods[] = {
      "Return the number that the operating system knows the calling thread by."},
 };
 
+/* Runs the handlers of signals that came, if this is the main thread. */
+static PyObject *lt_run_handlers(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    if (PyErr_CheckSignals() < 0)
+        return NULL;
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef lt_run_handlers_method = {"run_handlers", lt_run_handlers, METH_NOARGS, NULL};
+
 /* Makes `value` an attribute of the extension and lets it go. */
 static bool lt_add_native(const char *name, PyObject *value)
 {
@@ -72,7 +84,8 @@ static bool lt_ffi_add_natives(void)
                  lt_add_native("RLockMemory", PyType_FromSpec(&lt_rlock_spec)) &&
                  lt_add_native("get_ident", lt_new_builtin(&lt_ident_methods[0])) &&
                  lt_add_native("get_native_id", lt_new_builtin(&lt_ident_methods[1])) &&
-                 lt_add_native("start_thread", PyCFunction_New(&lt_start_thread_method, NULL));
+                 lt_add_native("start_thread", PyCFunction_New(&lt_start_thread_method, NULL)) &&
+                 lt_add_native("run_handlers", PyCFunction_New(&lt_run_handlers_method, NULL));
     if (!added)
         PyErr_Print();
     return added;
