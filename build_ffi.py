@@ -30,7 +30,7 @@ def default_parker(system: str = sys.platform) -> str:
 def sources(parker: str) -> "list[str]":
     """The C files for one parker, relative to the project's folder."""
     system = ["thread_win32"] if parker == "win32" else ["thread_posix", "posix_poll"]
-    names = ["lock", "rlock", "thread", "handle"] + [
+    names = ["lock", "rlock", "waits", "thread", "handle"] + [
         f"platform/{name}" for name in [f"park_{parker}", *system]
     ]
     return [f"csrc/{name}.c" for name in names]

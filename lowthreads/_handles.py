@@ -78,8 +78,8 @@ class _ThreadHandle:
         running = ffi.addressof(self._shim, "running")
         lib.lt_lock_settle(running)
         try:
-            if lib.lt_ffi_lock_try_marked(running) or (
-                nanoseconds != 0 and wait(running, nanoseconds)
+            if lib.lt_lock_try_marked(running, lib.LT_FRESH) or (
+                nanoseconds != 0 and wait(running, nanoseconds, lib.LT_FOR_THREAD)
             ):
                 lib.lt_lock_release(running)
         except BaseException:

@@ -25,11 +25,15 @@ __all__ = ["TIMEOUT_MAX", "LockType", "allocate", "allocate_lock", "error", "loc
 error = RuntimeError
 """Raised on thread-specific errors."""
 
-_try = lib.lt_ffi_lock_try_marked
+_try = lib.lt_lock_try_marked
 _release = lib.lt_lock_release
 _settle = lib.lt_lock_settle
 _undo = lib.lt_lock_undo
 _locked = lib.lt_lock_locked
+
+_FRESH = lib.LT_FRESH
+_FRESH_SCOPED = lib.LT_FRESH | lib.LT_SCOPED
+_FOR_LOCK = lib.LT_FOR_LOCK
 
 
 class LockMethods:
@@ -67,7 +71,7 @@ class LockMethods:
         handle = self._handle
         _settle(handle)
         try:
-            return _try(handle) or (nanoseconds != 0 and wait(handle, nanoseconds))
+            return _try(handle, _FRESH) or (nanoseconds != 0 and wait(handle, nanoseconds))
         except BaseException:
             _undo(handle)
             raise
@@ -95,7 +99,9 @@ class LockMethods:
         handle = self._handle
         _settle(handle)
         try:
-            return _try(handle) or wait(handle)
+            return _try(handle, _FRESH_SCOPED) or wait(
+                handle, UNBOUNDED, _FOR_LOCK, _FRESH_SCOPED
+            )
         except BaseException:
             _undo(handle)
             raise
@@ -123,6 +129,7 @@ elif platform.python_implementation() == "CPython":
         __slots__ = ()
 
         _acquire = LockMethods.acquire
+        _enter = LockMethods.__enter__
         _release = LockMethods.release
 
         @property

@@ -24,15 +24,19 @@ from typing import Any, Callable
 from ._lib import lib
 from ._timeout import UNBOUNDED
 
-LockWait = Callable[[Any, int, int, int], int]
+Park = Callable[[int], int]
+"""Sleeps as patiently as its argument says; returns an `lt_status`."""
 
 _now = lib.lt_now
+_lt_wait = lib.lt_ffi_wait
 
 _ACQUIRED = lib.LT_ACQUIRED
 _INTERRUPTED = lib.LT_INTERRUPTED
 _PLAIN = lib.LT_PLAIN
 _BRIEF = lib.LT_BRIEF
 _PATIENT = lib.LT_PATIENT
+_FRESH = lib.LT_FRESH
+_FOR_LOCK = lib.LT_FOR_LOCK
 
 FOREVER = (1 << 63) - 1
 
@@ -43,20 +47,34 @@ except ImportError:
     _signals_enabled = nullcontext()
 
 
+suspended: list[tuple[Any, int, int, int]] = []
+"""Waits of the main thread that go on as soon as handlers of signals have run: what for (a
+cdata pointer and an `lt_awaited`), since when, and its deadline.  The shim doesn't know them."""
+
+
 def wait(
     handle: Any,
     nanoseconds: int = UNBOUNDED,
-    lock_wait: LockWait = lib.lt_ffi_lock_wait_marked,
+    awaited: int = _FOR_LOCK,
+    marks: int = _FRESH,
 ) -> bool:
     """Wait until the lock is taken or the time is over; return whether it was taken.
 
-    `lock_wait` is the shim's wait for what `handle` points to.
+    `handle` points to what `awaited`, an `lt_awaited`, says.
     """
     since = _now()
     deadline = FOREVER if nanoseconds < 0 else min(since + nanoseconds, FOREVER)
-    status = lock_wait(handle, deadline, since, _BRIEF)
-    while status == _INTERRUPTED:
-        status = _wait_patiently(handle, deadline, since, lock_wait)
+    status = _lt_wait(handle, awaited, marks, deadline, since, _BRIEF)
+    if status == _INTERRUPTED:
+        park = partial(_lt_wait, handle, awaited, marks, deadline, since)
+        this = (handle, awaited, since, deadline)
+        try:
+            suspended.append(this)
+            while status == _INTERRUPTED:
+                status = _wait_patiently(park)
+        finally:
+            if this in suspended:
+                suspended.remove(this)
     return status == _ACQUIRED
 
 
@@ -78,11 +96,11 @@ if hasattr(signal, "pthread_sigmask"):
         fd = -1
         before = -1
 
-    def _wait_patiently(handle: Any, deadline: int, since: int, lock_wait: LockWait) -> int:
+    def _wait_patiently(park: Park) -> int:
         fd = lib.lt_signals_fd()
         if fd < 0:  # no descriptors left: look again soon
             run_handlers()
-            return lock_wait(handle, deadline, since, _BRIEF)
+            return park(_BRIEF)
         _Watch.fd = fd
         before: list[int] = []
         run_handlers()
@@ -95,12 +113,12 @@ if hasattr(signal, "pthread_sigmask"):
             run_handlers()
             if lib.lt_signals_fd() != fd:  # a handler forked, and this is the child
                 return _INTERRUPTED
-            return lock_wait(handle, deadline, since, _PATIENT)
+            return park(_PATIENT)
         except ValueError:
             if before:
                 raise
             # Not the main interpreter, whose handlers alone run.
-            return lock_wait(handle, deadline, since, _PLAIN)
+            return park(_PLAIN)
         finally:
             try:
                 _give_back(before, fd)
@@ -133,7 +151,7 @@ if hasattr(signal, "pthread_sigmask"):
 
 else:  # Windows, where an event is set by each signal until lt_signals_flush resets it
 
-    def _wait_patiently(handle: Any, deadline: int, since: int, lock_wait: LockWait) -> int:
+    def _wait_patiently(park: Park) -> int:
         lib.lt_signals_flush()
         # Here run the handlers of signals that came before.
-        return lock_wait(handle, deadline, since, _PATIENT)
+        return park(_PATIENT)

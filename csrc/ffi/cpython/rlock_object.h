@@ -9,7 +9,7 @@ static bool lt_rlock_take(lt_rlock *rlock)
 {
     int status = lt_rlock_try(rlock);
     if (status == LT_TIMED_OUT)
-        status = lt_ffi_rlock_wait(rlock, LT_FOREVER, lt_now(), LT_BRIEF);
+        status = lt_ffi_wait(rlock, LT_FOR_RLOCK, 0, LT_FOREVER, lt_now(), LT_BRIEF);
     return status == LT_ACQUIRED;
 }
 
@@ -86,7 +86,7 @@ static PyObject *lt_rlock_restore_saved(PyObject *self, PyObject *state)
     if (levels == 0 || levels > LT_RLOCK_MAX)
         return PyErr_Format(PyExc_OverflowError, "lock count %lu is out of range", levels);
     if (lt_rlock_try(rlock) != LT_ACQUIRED)
-        lt_ffi_rlock_wait(rlock, LT_FOREVER, lt_now(), LT_PLAIN);
+        lt_ffi_wait(rlock, LT_FOR_RLOCK, 0, LT_FOREVER, lt_now(), LT_PLAIN);
     lt_rlock_restore(rlock, (uint32_t)levels);
     Py_RETURN_NONE;
 }

@@ -1,0 +1,20 @@
+/* What lock.c tells waits.c. */
+#ifndef LT_WAITS_H
+#define LT_WAITS_H
+
+#include "lowthreads.h"
+
+/* Lives on the stack of the thread that waits. */
+typedef struct lt__wait {
+    lt_wait_record record; /* written before it begins, but for what a snapshot finds out */
+    lt_atomic_u32 ended;   /* set before the waiter becomes the owner */
+    struct lt__wait *next, **to_me;
+} lt__wait;
+
+/* Between these two calls the lock is neither freed nor moved. */
+void lt__wait_begin(lt__wait *wait);
+void lt__wait_end(lt__wait *wait);
+
+void lt__waits_after_fork(void);
+
+#endif
