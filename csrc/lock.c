@@ -63,6 +63,7 @@ typedef enum progress {
 typedef struct lt_waiter {
     struct lt_waiter *next, *prev;
     lt_parker parker;
+    int64_t since;
     progress progress;
     uintptr_t as_owner; /* its ident, and marks */
     lt__wait wait;
@@ -212,15 +213,16 @@ lt_status lt__lock_wait(lt_lock *lock, lt_awaited awaited, uintptr_t marks, int6
                         int64_t since, lt_patience patience)
 {
     waiter self;
-    uintptr_t ident = lt_thread_ident();
-    self.as_owner = ident | marks;
+    self.as_owner = lt_thread_ident() | marks;
+    self.since = since;
     self.progress = WAITING;
-    self.wait.record = (lt_wait_record){
-        .ident = ident, .lock = lock, .awaited = awaited, .since = since, .deadline = deadline};
     lt_parker_init(&self.parker);
     lt_status status = LT_ACQUIRED;
     if (!take_or_enqueue(lock, &self)) {
-        lt__wait_begin(&self.wait);
+        lt__wait_begin(&self.wait, (lt_wait_record){.lock = lock,
+                                                    .awaited = awaited,
+                                                    .since = since,
+                                                    .deadline = deadline});
         status = sleep_in_queue(lock, &self, deadline, patience);
         lt__wait_end(&self.wait);
     }
@@ -240,7 +242,7 @@ lt_status lt_lock_wait(lt_lock *lock, int64_t deadline, int64_t since, lt_patien
 static void release_to_first(lt_lock *lock)
 {
     waiter *chosen = first_waiter(lock);
-    if (lt_now() - chosen->wait.record.since >= HANDOFF_NS) {
+    if (lt_now() - chosen->since >= HANDOFF_NS) {
         remove_waiter(lock, chosen);
         own(lock, chosen);
         chosen->progress = HANDED;

@@ -298,6 +298,7 @@ typedef struct lt_wait_record {
     uintptr_t owner; /* who holds the lock now; 0: nobody, it is about to be taken */
     bool scoped;     /* it was taken LT_SCOPED */
     bool signal;     /* lt_lock_is_signal */
+    bool suspended;  /* the thread runs handlers of signals, and will go on waiting then */
 } lt_wait_record;
 
 /* Stores a record for each thread that waits now, as many as there is room for, and

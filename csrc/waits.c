@@ -41,9 +41,12 @@ static uint64_t native_id(void)
     return known;
 }
 
-void lt__wait_begin(lt__wait *wait)
+void lt__wait_begin(lt__wait *wait, lt_wait_record record)
 {
-    wait->record.native_id = native_id();
+    record.ident = lt_thread_ident();
+    record.native_id = native_id();
+    wait->record = record;
+    wait->generation = lt__census_generation();
     lt_store(&wait->ended, 0);
     begin_edit();
     wait->next = first;
@@ -57,9 +60,12 @@ void lt__wait_begin(lt__wait *wait)
 void lt__wait_end(lt__wait *wait)
 {
     begin_edit();
-    *wait->to_me = wait->next;
-    if (wait->next != NULL)
-        wait->next->to_me = wait->to_me;
+    if (wait->to_me != NULL && lt__census_has(wait->generation)) {
+        *wait->to_me = wait->next;
+        if (wait->next != NULL)
+            wait->next->to_me = wait->to_me;
+    }
+    wait->to_me = NULL;
     end_edit();
 }
 

@@ -210,6 +210,8 @@ class _Sentinel(LockMethods):
 
     __slots__ = ("__weakref__", "_shim")
 
+    _awaited = lib.LT_FOR_THREAD
+
     def __init__(self, shim: Any) -> None:
         self._shim = ffi.gc(shim, lib.lt_handle_drop)
 

@@ -33,13 +33,14 @@ _locked = lib.lt_lock_locked
 
 _FRESH = lib.LT_FRESH
 _FRESH_SCOPED = lib.LT_FRESH | lib.LT_SCOPED
-_FOR_LOCK = lib.LT_FOR_LOCK
 
 
 class LockMethods:
     """The methods of a lock, on the `lt_lock` that `_handle` points to."""
 
     __slots__ = ()
+
+    _awaited = lib.LT_FOR_LOCK
 
     if TYPE_CHECKING:
 
@@ -71,7 +72,9 @@ class LockMethods:
         handle = self._handle
         _settle(handle)
         try:
-            return _try(handle, _FRESH) or (nanoseconds != 0 and wait(handle, nanoseconds))
+            return _try(handle, _FRESH) or (
+                nanoseconds != 0 and wait(handle, nanoseconds, self._awaited)
+            )
         except BaseException:
             _undo(handle)
             raise
@@ -100,7 +103,7 @@ class LockMethods:
         _settle(handle)
         try:
             return _try(handle, _FRESH_SCOPED) or wait(
-                handle, UNBOUNDED, _FOR_LOCK, _FRESH_SCOPED
+                handle, UNBOUNDED, self._awaited, _FRESH_SCOPED
             )
         except BaseException:
             _undo(handle)
@@ -128,6 +131,7 @@ elif platform.python_implementation() == "CPython":
     class _Base(native.LockMemory):
         __slots__ = ()
 
+        _awaited = LockMethods._awaited
         _acquire = LockMethods.acquire
         _enter = LockMethods.__enter__
         _release = LockMethods.release

@@ -21,7 +21,7 @@ from functools import partial
 from importlib import import_module
 from typing import Any, Callable
 
-from ._lib import lib
+from ._lib import ffi, lib
 from ._timeout import UNBOUNDED
 
 Park = Callable[[int], int]
@@ -29,6 +29,7 @@ Park = Callable[[int], int]
 
 _now = lib.lt_now
 _lt_wait = lib.lt_ffi_wait
+_wait_end = lib.lt__wait_end
 
 _ACQUIRED = lib.LT_ACQUIRED
 _INTERRUPTED = lib.LT_INTERRUPTED
@@ -47,11 +48,6 @@ except ImportError:
     _signals_enabled = nullcontext()
 
 
-suspended: list[tuple[Any, int, int, int]] = []
-"""Waits of the main thread that go on as soon as handlers of signals have run: what for (a
-cdata pointer and an `lt_awaited`), since when, and its deadline.  The shim doesn't know them."""
-
-
 def wait(
     handle: Any,
     nanoseconds: int = UNBOUNDED,
@@ -64,17 +60,21 @@ def wait(
     """
     since = _now()
     deadline = FOREVER if nanoseconds < 0 else min(since + nanoseconds, FOREVER)
-    status = _lt_wait(handle, awaited, marks, deadline, since, _BRIEF)
-    if status == _INTERRUPTED:
-        park = partial(_lt_wait, handle, awaited, marks, deadline, since)
-        this = (handle, awaited, since, deadline)
-        try:
-            suspended.append(this)
-            while status == _INTERRUPTED:
-                status = _wait_patiently(park)
-        finally:
-            if this in suspended:
-                suspended.remove(this)
+
+    def park(patience: int) -> int:
+        return _lt_wait(handle, awaited, marks, deadline, since, patience)
+
+    if lib.lt_thread_ident() != lib.lt_ffi_main_thread():
+        return park(_PLAIN) == _ACQUIRED
+    # Known, too, while handlers run; if one of them raises, it goes with this frame.
+    outer = ffi.gc(ffi.new("lt__wait *"), _wait_end)
+    try:
+        lib.lt_ffi_suspend(outer, handle, awaited, deadline, since)
+        status = park(_BRIEF)
+        while status == _INTERRUPTED:
+            status = _wait_patiently(park)
+    finally:
+        _wait_end(outer)
     return status == _ACQUIRED
 
 

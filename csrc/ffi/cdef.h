@@ -56,10 +56,15 @@ typedef struct {
     int awaited;
     int64_t since, deadline;
     uintptr_t owner;
-    bool scoped, signal;
+    bool scoped, signal, suspended;
     ...;
 } lt_wait_record;
 
+typedef struct { ...; } lt__wait;
+
+void lt_ffi_suspend(lt__wait *, void *lock, int awaited, int64_t deadline, int64_t since);
+                                                 /* never blocks for long */
+void lt__wait_end(lt__wait *);                   /* never blocks for long */
 size_t lt_waits(lt_wait_record *, size_t room);  /* never blocks for long */
 
 #define LT_NOT_STARTED ...

@@ -4,6 +4,7 @@
 #define LT_GLUE_H
 
 #include "lowthreads.h"
+#include "lt_waits.h"
 
 #include "attach.h" /* of cpython/ or pypy/: the build chooses */
 
@@ -37,6 +38,16 @@ static int lt_ffi_wait(void *lock, int awaited, unsigned marks, int64_t deadline
         lt_rlock_restore(lock, 1);
     lt_attach(state);
     return (int)status;
+}
+
+/* Makes the wait known from here until lt__wait_end, also while handlers of signals run. */
+static void lt_ffi_suspend(lt__wait *wait, void *lock, int awaited, int64_t deadline, int64_t since)
+{
+    lt__wait_begin(wait, (lt_wait_record){.lock = lock,
+                                          .awaited = awaited,
+                                          .since = since,
+                                          .deadline = deadline,
+                                          .suspended = true});
 }
 
 #include "interpreter.h"

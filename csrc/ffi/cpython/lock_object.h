@@ -18,9 +18,11 @@ static PyObject *lt_lock_acquire(PyObject *self, PyObject *const *args, Py_ssize
     lt_usual usual = lt_usual_arguments(args, count, keywords);
     if (usual == LT_TRIES)
         return PyBool_FromLong(lt_lock_try(lock));
-    if (usual == LT_WAITS && lt_lock_take(lock, 0))
+    if (usual == LT_UNUSUAL)
+        return lt_call_python(self, "_acquire", args, count, keywords);
+    if (lt_lock_take(lock, 0))
         Py_RETURN_TRUE;
-    return lt_call_python(self, "_acquire", args, count, keywords);
+    return lt_wait_on(self, LT_FOR_LOCK, "_acquire", args, count, keywords);
 }
 
 static PyObject *lt_lock_enter(PyObject *self, PyObject *unused)
@@ -28,7 +30,7 @@ static PyObject *lt_lock_enter(PyObject *self, PyObject *unused)
     (void)unused;
     if (lt_lock_take(lt_lock_of(self), LT_SCOPED))
         Py_RETURN_TRUE;
-    return lt_call_python(self, "_enter", NULL, 0, NULL);
+    return lt_wait_on(self, LT_FOR_LOCK, "_enter", NULL, 0, NULL);
 }
 
 static PyObject *lt_lock_leave(PyObject *self, PyObject *unused)

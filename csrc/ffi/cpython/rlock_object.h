@@ -22,8 +22,10 @@ static PyObject *lt_rlock_acquire(PyObject *self, PyObject *const *args, Py_ssiz
         lt_status status = lt_rlock_try(rlock);
         if (status != LT_OVERFLOW)
             return PyBool_FromLong(status == LT_ACQUIRED);
-    } else if (usual == LT_WAITS && lt_rlock_take(rlock)) {
-        Py_RETURN_TRUE;
+    } else if (usual == LT_WAITS) {
+        if (lt_rlock_take(rlock))
+            Py_RETURN_TRUE;
+        return lt_wait_on(self, LT_FOR_RLOCK, "_acquire", args, count, keywords);
     }
     return lt_call_python(self, "_acquire", args, count, keywords);
 }
@@ -33,7 +35,7 @@ static PyObject *lt_rlock_enter(PyObject *self, PyObject *unused)
     (void)unused;
     if (lt_rlock_take(lt_rlock_of(self)))
         Py_RETURN_TRUE;
-    return lt_call_python(self, "_acquire", NULL, 0, NULL);
+    return lt_wait_on(self, LT_FOR_RLOCK, "_acquire", NULL, 0, NULL);
 }
 
 static PyObject *lt_rlock_leave(PyObject *self, PyObject *unused)
