@@ -27,9 +27,11 @@
  *               does the memory of their stacks for sure: whoever comes to look at the queue
  *               forgets it first.
  *   newest      the last waiter of a ring, whose next is the first; NULL when empty.
- *   owner       ident of who took the lock last, a fact about the past: the lock may be
- *               free, or released by another.  Written by who takes it or hands it over,
- *               and for LT_FRESH by who took it.
+ *   owner       ident of who took the lock, and marks; 0 while it is free, and until the
+ *               one who took it has written it.  Written by who takes it or hands it over, by
+ *               who releases it, and without LT_FRESH by who took it.
+ *   levels      of a lock (not of an lt_rlock): 1 once a thread has released it that was not
+ *               its owner.
  *
  *   from                      event                          to
  *   -                         try, wait                      LOCKED
@@ -48,6 +50,7 @@
 #include "lowthreads.h"
 #include "lt_park.h"
 #include "lt_thread.h"
+#include "lt_waits.h"
 
 /* A waiter that has waited this long is handed the lock. */
 #define HANDOFF_NS 1000000
@@ -70,8 +73,9 @@ typedef struct lt_waiter {
     struct lt_waiter *next, *prev;
     lt_parker parker;
     int64_t since;
-    uintptr_t ident;
     progress progress;
+    uintptr_t as_owner; /* its ident, and marks */
+    lt__wait wait;
 } waiter;
 
 /* ---- The queue; LT_EDITING is held ------------------------------------------ */
@@ -168,9 +172,10 @@ static uint32_t forget_queue(lt_lock *lock, uint32_t state)
 
 /* ---- Taking ----------------------------------------------------------------- */
 
-static void own(lt_lock *lock, uintptr_t ident)
+static void own(lt_lock *lock, waiter *self)
 {
-    lt_store_uptr(&lock->owner, ident);
+    lt_store(&self->wait.ended, 1); /* first: see waits.c */
+    lt_store_uptr_release(&lock->owner, self->as_owner);
 }
 
 /* For a WOKEN waiter, with LT_EDITING held; ends LT_WAKING.  Takes the lock if it is
@@ -187,7 +192,7 @@ static bool take_as_woken(lt_lock *lock, waiter *self)
             }
         } else if (lt_cas_acquire(&lock->state, &state,
                                   (state | LT_LOCKED) & ~(uint32_t)LT_WAKING)) {
-            own(lock, self->ident);
+            own(lock, self);
             remove_waiter(lock, self);
             return true;
         }
@@ -202,7 +207,7 @@ static bool take_or_enqueue(lt_lock *lock, waiter *self)
     for (;;) {
         if (!(state & LT_LOCKED)) {
             if (lt_cas_acquire(&lock->state, &state, state | LT_LOCKED)) {
-                own(lock, self->ident);
+                own(lock, self);
                 return true;
             }
         } else if (is_left_behind(state)) {
@@ -241,18 +246,30 @@ static lt_status sleep_in_queue(lt_lock *lock, waiter *self, int64_t deadline,
     }
 }
 
-lt_status lt_lock_wait(lt_lock *lock, int64_t deadline, int64_t since, lt_patience patience)
+lt_status lt__lock_wait(lt_lock *lock, lt_awaited awaited, uintptr_t marks, int64_t deadline,
+                        int64_t since, lt_patience patience)
 {
     waiter self;
-    self.ident = lt_thread_ident();
+    self.as_owner = lt_thread_ident() | marks;
     self.since = since;
     self.progress = WAITING;
     lt_parker_init(&self.parker);
     lt_status status = LT_ACQUIRED;
-    if (!take_or_enqueue(lock, &self))
+    if (!take_or_enqueue(lock, &self)) {
+        lt__wait_begin(&self.wait, (lt_wait_record){.lock = lock,
+                                                    .awaited = awaited,
+                                                    .since = since,
+                                                    .deadline = deadline});
         status = sleep_in_queue(lock, &self, deadline, patience);
+        lt__wait_end(&self.wait);
+    }
     lt_parker_destroy(&self.parker);
     return status;
+}
+
+lt_status lt_lock_wait(lt_lock *lock, int64_t deadline, int64_t since, lt_patience patience)
+{
+    return lt__lock_wait(lock, LT_FOR_LOCK, 0, deadline, since, patience);
 }
 
 /* ---- Releasing --------------------------------------------------------------- */
@@ -264,7 +281,7 @@ static void release_to_first(lt_lock *lock)
     waiter *chosen = first_waiter(lock);
     if (lt_now() - chosen->since >= HANDOFF_NS) {
         remove_waiter(lock, chosen);
-        own(lock, chosen->ident);
+        own(lock, chosen);
         chosen->progress = HANDED;
         end_edit(lock, 0, 0);
     } else {
@@ -274,7 +291,14 @@ static void release_to_first(lt_lock *lock)
     lt_unpark(&chosen->parker);
 }
 
-bool lt__lock_release_slowly(lt_lock *lock)
+/* Before it is released: after that the lock may be gone. */
+void lt__lock_note_signal(lt_lock *lock)
+{
+    if (lt_lock_locked(lock))
+        lt_store(&lock->levels, 1);
+}
+
+bool lt__lock_unlock_slowly(lt_lock *lock)
 {
     unsigned spins = 0;
     uint32_t state = lt_load(&lock->state);
@@ -300,30 +324,27 @@ bool lt__lock_release_slowly(lt_lock *lock)
 
 /* ---- Being torn away -------------------------------------------------------- */
 
-void lt_lock_settle(lt_lock *lock)
+static bool is_fresh(uintptr_t owner)
 {
-    uintptr_t self = lt_thread_ident();
-    uintptr_t fresh = self | LT_FRESH;
-    if (lt_load_uptr(&lock->owner) == fresh)
-        lt_cas_uptr(&lock->owner, &fresh, self);
+    return (owner & ~LT_SCOPED) == (lt_thread_ident() | LT_FRESH);
 }
 
-/* Not if another thread released the lock meanwhile, and took it. */
-void lt_lock_mark(lt_lock *lock)
+void lt_lock_settle(lt_lock *lock)
 {
-    uintptr_t self = lt_thread_ident();
-    lt_cas_uptr(&lock->owner, &self, self | LT_FRESH);
+    uintptr_t owner = lt_load_uptr(&lock->owner);
+    if (is_fresh(owner))
+        lt_cas_uptr(&lock->owner, &owner, owner & ~LT_FRESH);
 }
 
 bool lt_lock_undo(lt_lock *lock)
 {
-    uintptr_t fresh = lt_thread_ident() | LT_FRESH;
-    return lt_lock_locked(lock) && lt_load_uptr(&lock->owner) == fresh && lt_lock_release(lock);
+    return lt_lock_locked(lock) && is_fresh(lt_load_uptr(&lock->owner)) && lt__lock_unlock(lock);
 }
 
 void lt_lock_reinit(lt_lock *lock)
 {
     lt_store(&lock->state, 0);
     lt_store_uptr(&lock->owner, 0);
+    lt_store(&lock->levels, 0);
     lock->newest = NULL;
 }

@@ -26,7 +26,7 @@ extern "C" {
 /* Now, in nanoseconds, on a clock that is never set back. */
 int64_t lt_now(void);
 
-/* The calling thread's ident: never 0, and even, so that its lowest bit is free.
+/* The calling thread's ident: never 0, and a multiple of 4, so that there is room for LT_MARKS.
  * The value that Python's threading.get_ident() gives for the same thread. */
 uintptr_t lt_thread_ident(void);
 
@@ -98,7 +98,7 @@ struct lt_waiter;
  * not move or be freed while a thread waits for it.  lock.c describes the fields. */
 typedef struct lt_lock {
     lt_atomic_u32 state;
-    uint32_t levels; /* of an lt_rlock */
+    lt_atomic_u32 levels; /* of an lt_rlock; of a lock, whether it is a signal */
     struct lt_waiter *newest;
     lt_atomic_uptr owner;
 } lt_lock;
@@ -110,55 +110,92 @@ enum {
     LT_EDITING = 8u, /* a thread edits the queue (a spin lock of a few instructions) */
 };
 
-#define LT_FRESH ((uintptr_t)1) /* in owner, beside the ident: see lt_lock_mark */
+/* In owner, beside the ident: what whoever took the lock said about it.
+ * - LT_FRESH: it may be torn away (by an exception out of a signal handler) before it sees
+ *   whether it took the lock.  It settles, tries or waits in C, and undoes if it is torn
+ *   away, which releases the lock if it is still marked.
+ * - LT_SCOPED: the same thread will release it (it is in a `with` statement). */
+#define LT_FRESH ((uintptr_t)1)
+#define LT_SCOPED ((uintptr_t)2)
+#define LT_MARKS (LT_FRESH | LT_SCOPED)
 
-bool lt__lock_release_slowly(lt_lock *lock);
-
-/* Takes the lock if it is free.  Never blocks. */
-static inline bool lt_lock_try(lt_lock *lock)
+/* Takes the lock if it is free, with marks.  Never blocks. */
+static inline bool lt_lock_try_marked(lt_lock *lock, uintptr_t marks)
 {
     uint32_t state = lt_load(&lock->state);
     while (!(state & LT_LOCKED)) {
         if (lt_cas_acquire(&lock->state, &state, state | LT_LOCKED)) {
-            lt_store_uptr(&lock->owner, lt_thread_ident());
+            lt_store_uptr(&lock->owner, lt_thread_ident() | marks);
             return true;
         }
     }
     return false;
 }
 
+static inline bool lt_lock_try(lt_lock *lock)
+{
+    return lt_lock_try_marked(lock, 0);
+}
+
+/* What a thread that waits for a lock is waiting for. */
+typedef enum lt_awaited {
+    LT_FOR_LOCK = 0,
+    LT_FOR_RLOCK = 1,
+    LT_FOR_THREAD = 2, /* its end */
+} lt_awaited;
+
+lt_status lt__lock_wait(lt_lock *lock, lt_awaited awaited, uintptr_t marks, int64_t deadline,
+                        int64_t since, lt_patience patience);
+
 /* Waits until the lock is taken or the deadline (LT_FOREVER: none) has passed, or the
  * wait was interrupted.  `since` is when the caller began to wait, for a wait that
  * goes on after an interruption; it decides when the lock is handed over. */
 lt_status lt_lock_wait(lt_lock *lock, int64_t deadline, int64_t since, lt_patience patience);
 
+/* The ident of the thread that took the lock; 0 if it is free, or just being taken. */
+static inline uintptr_t lt_lock_owner(lt_lock *lock)
+{
+    return lt_load_uptr(&lock->owner) & ~LT_MARKS;
+}
+
+/* Whether the lock was ever released by a thread that had not taken it: it tells others of
+ * something, and its owner says nothing about who will release it. */
+static inline bool lt_lock_is_signal(lt_lock *lock)
+{
+    return lt_load(&lock->levels) != 0;
+}
+
+bool lt__lock_unlock_slowly(lt_lock *lock);
+void lt__lock_note_signal(lt_lock *lock);
+
+/* lt_lock_release, for those who took the lock. */
+static inline bool lt__lock_unlock(lt_lock *lock)
+{
+    uint32_t state = LT_LOCKED;
+    /* Before it is free: an owner that is gone could be taken for the next one. */
+    lt_store_uptr(&lock->owner, 0);
+    if (lt_cas_release(&lock->state, &state, 0))
+        return true;
+    return lt__lock_unlock_slowly(lock);
+}
+
 /* Unlocks; any thread may.  Returns false, and does nothing, if it was not locked.
  * Never blocks. */
 static inline bool lt_lock_release(lt_lock *lock)
 {
-    uint32_t state = LT_LOCKED;
-    if (lt_cas_release(&lock->state, &state, 0))
-        return true;
-    return lt__lock_release_slowly(lock);
+    if (lt_lock_owner(lock) != lt_thread_ident())
+        lt__lock_note_signal(lock);
+    return lt__lock_unlock(lock);
 }
 
-/* For a caller that may be torn away (by an exception out of a signal handler) before it
- * sees whether it took the lock: it settles, then tries and waits and marks what it took,
- * all in C, and if it is torn away it undoes, which releases the lock if it is marked. */
+/* For LT_FRESH, see there. */
 void lt_lock_settle(lt_lock *lock);
-void lt_lock_mark(lt_lock *lock);
 bool lt_lock_undo(lt_lock *lock);
 
 /* Whether a thread holds the lock. */
 static inline bool lt_lock_locked(lt_lock *lock)
 {
     return (lt_load(&lock->state) & LT_LOCKED) != 0;
-}
-
-/* The ident of the thread that last took the lock, 0 if none ever did. */
-static inline uintptr_t lt_lock_owner(lt_lock *lock)
-{
-    return lt_load_uptr(&lock->owner) & ~LT_FRESH;
 }
 
 /* Makes the lock as new.  In the child after a fork: nobody waits there. */
@@ -194,22 +231,32 @@ static inline uintptr_t lt_rlock_owner(lt_rlock *rlock)
 /* How often the thread that holds it took it. */
 static inline uint32_t lt_rlock_levels(lt_rlock *rlock)
 {
-    return rlock->lock.levels;
+    return lt_load(&rlock->lock.levels);
 }
 
 /* Takes it if it is free or the calling thread's: LT_ACQUIRED, LT_TIMED_OUT if it is
  * another's, LT_OVERFLOW.  Never blocks. */
-static inline lt_status lt_rlock_try(lt_rlock *rlock)
+static inline lt_status lt_rlock_try_marked(lt_rlock *rlock, uintptr_t marks)
 {
     if (lt_rlock_owned(rlock)) {
-        if (rlock->lock.levels == LT_RLOCK_MAX)
+        if (lt_rlock_levels(rlock) == LT_RLOCK_MAX)
             return LT_OVERFLOW;
-    } else if (!lt_lock_try(&rlock->lock)) {
+        if (marks != 0)
+            lt_store_uptr(&rlock->lock.owner, lt_thread_ident() | marks);
+    } else if (!lt_lock_try_marked(&rlock->lock, marks)) {
         return LT_TIMED_OUT;
     }
-    rlock->lock.levels++;
+    lt_store(&rlock->lock.levels, lt_rlock_levels(rlock) + 1);
     return LT_ACQUIRED;
 }
+
+static inline lt_status lt_rlock_try(lt_rlock *rlock)
+{
+    return lt_rlock_try_marked(rlock, 0);
+}
+
+lt_status lt__rlock_wait(lt_rlock *rlock, uintptr_t marks, int64_t deadline, int64_t since,
+                         lt_patience patience);
 
 /* As lt_lock_wait, for a lock that is not the calling thread's. */
 lt_status lt_rlock_wait(lt_rlock *rlock, int64_t deadline, int64_t since, lt_patience patience);
@@ -219,11 +266,10 @@ static inline bool lt_rlock_release(lt_rlock *rlock)
 {
     if (!lt_rlock_owned(rlock))
         return false;
-    if (--rlock->lock.levels == 0) {
-        /* Before it is free: an owner that is gone could be taken for the next one. */
-        lt_store_uptr(&rlock->lock.owner, 0);
-        lt_lock_release(&rlock->lock);
-    }
+    uint32_t levels = lt_rlock_levels(rlock) - 1;
+    lt_store(&rlock->lock.levels, levels);
+    if (levels == 0)
+        lt__lock_unlock(&rlock->lock);
     return true;
 }
 
@@ -237,9 +283,28 @@ void lt_rlock_adopt(lt_rlock *rlock, uintptr_t ident, uint32_t levels);
 
 /* As for the lock; to undo releases once. */
 void lt_rlock_settle(lt_rlock *rlock);
-void lt_rlock_mark(lt_rlock *rlock);
 bool lt_rlock_undo(lt_rlock *rlock);
 void lt_rlock_reinit(lt_rlock *rlock);
+
+/* ---- Who waits: waits.c -------------------------------------------------------- */
+
+/* A thread that waits.  A wait that goes on after an interruption is the same one if its
+ * thread, lock and `since` are. */
+typedef struct lt_wait_record {
+    uintptr_t ident; /* of the thread */
+    uint64_t native_id;
+    lt_lock *lock;
+    int awaited; /* lt_awaited */
+    int64_t since, deadline;
+    uintptr_t owner; /* who holds the lock now; 0: nobody, it is about to be taken */
+    bool scoped;     /* it was taken LT_SCOPED */
+    bool signal;     /* lt_lock_is_signal */
+    bool suspended;  /* the thread runs handlers of signals, and will go on waiting then */
+} lt_wait_record;
+
+/* Stores a record for each thread that waits now, as many as there is room for, and
+ * returns how many there are.  May be called at any time; never blocks for long. */
+size_t lt_waits(lt_wait_record *records, size_t room);
 
 /* ---- Handles of threads: handle.c ---------------------------------------------- */
 

@@ -78,6 +78,16 @@ static inline uintptr_t lt_load_uptr(lt_atomic_uptr *word)
     return atomic_load_explicit(word, LT__ORDER(relaxed));
 }
 
+static inline uintptr_t lt_load_uptr_acquire(lt_atomic_uptr *word)
+{
+    return atomic_load_explicit(word, LT__ORDER(acquire));
+}
+
+static inline void lt_store_uptr_release(lt_atomic_uptr *word, uintptr_t value)
+{
+    atomic_store_explicit(word, value, LT__ORDER(release));
+}
+
 static inline void lt_store_uptr(lt_atomic_uptr *word, uintptr_t value)
 {
     atomic_store_explicit(word, value, LT__ORDER(relaxed));

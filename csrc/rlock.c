@@ -7,32 +7,39 @@
  * - levels belongs to the thread that holds the lock; it is 0 while nobody does. */
 #include "lowthreads.h"
 
+lt_status lt__rlock_wait(lt_rlock *rlock, uintptr_t marks, int64_t deadline, int64_t since,
+                         lt_patience patience)
+{
+    lt_status status =
+        lt__lock_wait(&rlock->lock, LT_FOR_RLOCK, marks, deadline, since, patience);
+    if (status == LT_ACQUIRED)
+        lt_store(&rlock->lock.levels, 1);
+    return status;
+}
+
 lt_status lt_rlock_wait(lt_rlock *rlock, int64_t deadline, int64_t since, lt_patience patience)
 {
-    lt_status status = lt_lock_wait(&rlock->lock, deadline, since, patience);
-    if (status == LT_ACQUIRED)
-        rlock->lock.levels = 1;
-    return status;
+    return lt__rlock_wait(rlock, 0, deadline, since, patience);
 }
 
 uint32_t lt_rlock_release_all(lt_rlock *rlock)
 {
     if (!lt_rlock_owned(rlock))
         return 0;
-    uint32_t levels = rlock->lock.levels;
-    rlock->lock.levels = 1;
+    uint32_t levels = lt_rlock_levels(rlock);
+    lt_store(&rlock->lock.levels, 1);
     lt_rlock_release(rlock);
     return levels;
 }
 
 void lt_rlock_restore(lt_rlock *rlock, uint32_t levels)
 {
-    rlock->lock.levels = levels;
+    lt_store(&rlock->lock.levels, levels);
 }
 
 void lt_rlock_adopt(lt_rlock *rlock, uintptr_t ident, uint32_t levels)
 {
-    rlock->lock.levels = levels;
+    lt_store(&rlock->lock.levels, levels);
     lt_store_uptr(&rlock->lock.owner, ident);
     lt_store(&rlock->lock.state, LT_LOCKED);
 }
@@ -42,19 +49,13 @@ void lt_rlock_settle(lt_rlock *rlock)
     lt_lock_settle(&rlock->lock);
 }
 
-void lt_rlock_mark(lt_rlock *rlock)
-{
-    lt_lock_mark(&rlock->lock);
-}
-
 bool lt_rlock_undo(lt_rlock *rlock)
 {
-    uintptr_t fresh = lt_thread_ident() | LT_FRESH;
-    return lt_load_uptr(&rlock->lock.owner) == fresh && lt_rlock_release(rlock);
+    bool fresh = (lt_load_uptr(&rlock->lock.owner) & LT_FRESH) != 0;
+    return fresh && lt_rlock_release(rlock);
 }
 
 void lt_rlock_reinit(lt_rlock *rlock)
 {
     lt_lock_reinit(&rlock->lock);
-    rlock->lock.levels = 0;
 }

@@ -11,6 +11,7 @@
 
 #include "lt_park.h"
 #include "lt_thread.h"
+#include "lt_waits.h"
 
 static LT_THREAD_LOCAL lt__thread *current;
 
@@ -108,6 +109,7 @@ bool lt__census_has_survivor(uint32_t theirs, uintptr_t ident)
 
 void lt_census_after_fork(void)
 {
+    lt__waits_after_fork();
     lt_lock_reinit(&gate);
     if (survivor != lt_thread_ident()) {
         survivor = lt_thread_ident();

@@ -6,6 +6,7 @@ of the newest CPython.  Beyond `_thread`, every wait can be interrupted, and
 """
 
 from ._dropin import install, uninstall
+from ._dump import dump
 from ._handles import (
     _make_thread_handle,
     _set_sentinel,
@@ -34,14 +35,17 @@ from ._threads import (
     start_new,
     start_new_thread,
 )
+from ._waits import Deadlock, Wait, deadlocks, waits
 
 __version__ = "0.1.0"
 
 __all__ = [
     "TIMEOUT_MAX",
     "_NAME_MAXLEN",
+    "Deadlock",
     "LockType",
     "RLock",
+    "Wait",
     "_ExceptHookArgs",
     "_ThreadHandle",
     "_count",
@@ -56,6 +60,8 @@ __all__ = [
     "allocate",
     "allocate_lock",
     "daemon_threads_allowed",
+    "deadlocks",
+    "dump",
     "error",
     "exit",
     "exit_thread",
@@ -71,4 +77,5 @@ __all__ = [
     "start_new",
     "start_new_thread",
     "uninstall",
+    "waits",
 ]

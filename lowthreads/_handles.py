@@ -82,8 +82,8 @@ class _ThreadHandle:
         running = ffi.addressof(self._shim, "running")
         lib.lt_lock_settle(running)
         try:
-            if lib.lt_ffi_lock_try_marked(running) or (
-                nanoseconds != 0 and wait(running, nanoseconds)
+            if lib.lt_lock_try_marked(running, lib.LT_FRESH) or (
+                nanoseconds != 0 and wait(running, nanoseconds, lib.LT_FOR_THREAD)
             ):
                 lib.lt_lock_release(running)
         except BaseException:
@@ -213,6 +213,8 @@ class _Sentinel(LockMethods):
     """A lock that is released when the thread that made it has ended."""
 
     __slots__ = ("__weakref__", "_shim")
+
+    _awaited = lib.LT_FOR_THREAD
 
     def __init__(self, shim: Any) -> None:
         self._shim = ffi.gc(shim, lib.lt_handle_drop)

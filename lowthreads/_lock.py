@@ -25,17 +25,22 @@ __all__ = ["TIMEOUT_MAX", "LockType", "allocate", "allocate_lock", "error", "loc
 error = RuntimeError
 """Raised on thread-specific errors."""
 
-_try = lib.lt_ffi_lock_try_marked
+_try = lib.lt_lock_try_marked
 _release = lib.lt_lock_release
 _settle = lib.lt_lock_settle
 _undo = lib.lt_lock_undo
 _locked = lib.lt_lock_locked
+
+_FRESH = lib.LT_FRESH
+_FRESH_SCOPED = lib.LT_FRESH | lib.LT_SCOPED
 
 
 class LockMethods:
     """The methods of a lock, on the `lt_lock` that `_handle` points to."""
 
     __slots__ = ()
+
+    _awaited = lib.LT_FOR_LOCK
 
     if TYPE_CHECKING:
 
@@ -69,7 +74,9 @@ class LockMethods:
         handle = self._handle
         _settle(handle)
         try:
-            return _try(handle) or (nanoseconds != 0 and wait(handle, nanoseconds))
+            return _try(handle, _FRESH) or (
+                nanoseconds != 0 and wait(handle, nanoseconds, self._awaited)
+            )
         except BaseException:
             _undo(handle)
             raise
@@ -97,7 +104,9 @@ class LockMethods:
         handle = self._handle
         _settle(handle)
         try:
-            return _try(handle) or wait(handle)
+            return _try(handle, _FRESH_SCOPED) or wait(
+                handle, UNBOUNDED, self._awaited, _FRESH_SCOPED
+            )
         except BaseException:
             _undo(handle)
             raise
@@ -124,7 +133,9 @@ elif sys.implementation.name == "cpython":
     class _Base(native.LockMemory):
         __slots__ = ()
 
+        _awaited = LockMethods._awaited
         _acquire = LockMethods.acquire
+        _enter = LockMethods.__enter__
         _release = LockMethods.release
 
         @property

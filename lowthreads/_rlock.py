@@ -16,8 +16,7 @@ from ._lock import full_name
 from ._timeout import DEFAULT, UNBOUNDED, check_timeout
 from ._wait import FOREVER, wait
 
-_try = lib.lt_ffi_rlock_try_marked
-_wait = lib.lt_ffi_rlock_wait_marked
+_try = lib.lt_rlock_try_marked
 _release = lib.lt_rlock_release
 _settle = lib.lt_rlock_settle
 _undo = lib.lt_rlock_undo
@@ -28,14 +27,16 @@ _TIMED_OUT = lib.LT_TIMED_OUT
 _ACQUIRED = lib.LT_ACQUIRED
 _OVERFLOW = lib.LT_OVERFLOW
 _PLAIN = lib.LT_PLAIN
+_FRESH = lib.LT_FRESH
+_FOR_RLOCK = lib.LT_FOR_RLOCK
 
 
 def _acquire(handle: RLockHandle, nanoseconds: int) -> bool:
     _settle(handle)
     try:
-        status = _try(handle)
+        status = _try(handle, _FRESH)
         if status == _TIMED_OUT and nanoseconds != 0:
-            return wait(handle, nanoseconds, _wait)
+            return wait(handle, nanoseconds, _FOR_RLOCK)
         if status == _OVERFLOW:
             raise_count_overflow()
         return status == _ACQUIRED
@@ -131,8 +132,8 @@ class RLockMethods:
         if levels == 0:  # from a pickler that read it off the lock's repr
             return
         handle = self._handle
-        if _try(handle) != _ACQUIRED:
-            _wait(handle, FOREVER, lib.lt_now(), _PLAIN)
+        if _try(handle, 0) != _ACQUIRED:
+            lib.lt_ffi_wait(handle, _FOR_RLOCK, 0, FOREVER, lib.lt_now(), _PLAIN)
         lib.lt_rlock_restore(handle, levels)
 
 

@@ -24,18 +24,23 @@ from importlib import import_module
 from typing import Any, Callable
 
 from ._errors import raise_acquire_at_shutdown
-from ._lib import lib, native
+from ._lib import ffi, lib, native
 from ._timeout import UNBOUNDED
 
-LockWait = Callable[[Any, int, int, int], int]
+Park = Callable[[int], int]
+"""Sleeps as patiently as its argument says; returns an `lt_status`."""
 
 _now = lib.lt_now
+_lt_wait = lib.lt_ffi_wait
+_wait_end = lib.lt__wait_end
 
 _ACQUIRED = lib.LT_ACQUIRED
 _INTERRUPTED = lib.LT_INTERRUPTED
 _PLAIN = lib.LT_PLAIN
 _BRIEF = lib.LT_BRIEF
 _PATIENT = lib.LT_PATIENT
+_FRESH = lib.LT_FRESH
+_FOR_LOCK = lib.LT_FOR_LOCK
 
 FOREVER = (1 << 63) - 1
 
@@ -58,19 +63,32 @@ else:  # PyPy lets threads run to its very end
 def wait(
     handle: Any,
     nanoseconds: int = UNBOUNDED,
-    lock_wait: LockWait = lib.lt_ffi_lock_wait_marked,
+    awaited: int = _FOR_LOCK,
+    marks: int = _FRESH,
 ) -> bool:
     """Wait until the lock is taken or the time is over; return whether it was taken.
 
-    `lock_wait` is the shim's wait for what `handle` points to.
+    `handle` points to what `awaited`, an `lt_awaited`, says.
     """
     if others_are_stopped():
         raise_acquire_at_shutdown()
     since = _now()
     deadline = FOREVER if nanoseconds < 0 else min(since + nanoseconds, FOREVER)
-    status = lock_wait(handle, deadline, since, _BRIEF)
-    while status == _INTERRUPTED:
-        status = _wait_patiently(handle, deadline, since, lock_wait)
+
+    def park(patience: int) -> int:
+        return _lt_wait(handle, awaited, marks, deadline, since, patience)
+
+    if lib.lt_thread_ident() != lib.lt_ffi_main_thread():
+        return park(_PLAIN) == _ACQUIRED
+    # Known, too, while handlers run; if one of them raises, it goes with this frame.
+    outer = ffi.gc(ffi.new("lt__wait *"), _wait_end)
+    try:
+        lib.lt_ffi_suspend(outer, handle, awaited, deadline, since)
+        status = park(_BRIEF)
+        while status == _INTERRUPTED:
+            status = _wait_patiently(park)
+    finally:
+        _wait_end(outer)
     return status == _ACQUIRED
 
 
@@ -100,11 +118,11 @@ class _Watch:
     before = -1
 
 
-def _wait_patiently(handle: Any, deadline: int, since: int, lock_wait: LockWait) -> int:
+def _wait_patiently(park: Park) -> int:
     fd = lib.lt_signals_fd()
     if fd < 0:  # no descriptors left: look again soon
         run_handlers()
-        return lock_wait(handle, deadline, since, _BRIEF)
+        return park(_BRIEF)
     _Watch.fd = fd
     before: list[int] = []
     run_handlers()
@@ -117,12 +135,12 @@ def _wait_patiently(handle: Any, deadline: int, since: int, lock_wait: LockWait)
         run_handlers()
         if lib.lt_signals_fd() != fd:  # a handler forked, and this is the child
             return _INTERRUPTED
-        return lock_wait(handle, deadline, since, _PATIENT)
+        return park(_PATIENT)
     except ValueError:
         if before:
             raise
         # Not the main interpreter, whose handlers alone run.
-        return lock_wait(handle, deadline, since, _PLAIN)
+        return park(_PLAIN)
     finally:
         try:
             _give_back(before, fd)

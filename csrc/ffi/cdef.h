@@ -16,19 +16,21 @@
 
 typedef struct { ...; } lt_lock;
 
-bool lt_ffi_lock_try_marked(lt_lock *);          /* never blocks */
+bool lt_lock_try_marked(lt_lock *, uintptr_t marks);
+                                                 /* never blocks */
 bool lt_lock_release(lt_lock *);                 /* never blocks */
 void lt_lock_settle(lt_lock *);                  /* never blocks */
 bool lt_lock_undo(lt_lock *);                    /* never blocks */
 bool lt_lock_locked(lt_lock *);                  /* never blocks */
 uintptr_t lt_lock_owner(lt_lock *);              /* never blocks */
 void lt_lock_reinit(lt_lock *);                  /* never blocks */
-int lt_ffi_lock_wait_marked(lt_lock *, int64_t deadline, int64_t since, int patience);
-                                                 /* blocks: detaches */
+int lt_ffi_wait(void *lock, int awaited, unsigned marks, int64_t deadline, int64_t since,
+                int patience);                   /* blocks: detaches */
 
 typedef struct { ...; } lt_rlock;
 
-int lt_ffi_rlock_try_marked(lt_rlock *);         /* never blocks */
+int lt_rlock_try_marked(lt_rlock *, uintptr_t marks);
+                                                 /* never blocks */
 bool lt_rlock_release(lt_rlock *);               /* never blocks */
 bool lt_rlock_locked(lt_rlock *);                /* never blocks */
 uintptr_t lt_rlock_owner(lt_rlock *);            /* never blocks */
@@ -40,8 +42,30 @@ void lt_rlock_restore(lt_rlock *, uint32_t levels);
 void lt_rlock_settle(lt_rlock *);                /* never blocks */
 bool lt_rlock_undo(lt_rlock *);                  /* never blocks */
 void lt_rlock_reinit(lt_rlock *);                /* never blocks */
-int lt_ffi_rlock_wait_marked(lt_rlock *, int64_t deadline, int64_t since, int patience);
-                                                 /* blocks: detaches */
+
+#define LT_FRESH ...
+#define LT_SCOPED ...
+#define LT_FOR_LOCK ...
+#define LT_FOR_RLOCK ...
+#define LT_FOR_THREAD ...
+
+typedef struct {
+    uintptr_t ident;
+    uint64_t native_id;
+    lt_lock *lock;
+    int awaited;
+    int64_t since, deadline;
+    uintptr_t owner;
+    bool scoped, signal, suspended;
+    ...;
+} lt_wait_record;
+
+typedef struct { ...; } lt__wait;
+
+void lt_ffi_suspend(lt__wait *, void *lock, int awaited, int64_t deadline, int64_t since);
+                                                 /* never blocks for long */
+void lt__wait_end(lt__wait *);                   /* never blocks for long */
+size_t lt_waits(lt_wait_record *, size_t room);  /* never blocks for long */
 
 #define LT_NOT_STARTED ...
 #define LT_DONE ...

@@ -4,6 +4,7 @@
 #define LT_GLUE_H
 
 #include "lowthreads.h"
+#include "lt_waits.h"
 
 #include "attach.h" /* of cpython/ or pypy/: the build chooses */
 
@@ -26,58 +27,30 @@ static lt_patience lt_ffi_patience(int patience)
     return lt_thread_ident() == lt_ffi_main_thread() ? (lt_patience)patience : LT_PLAIN;
 }
 
-/* lt_lock_wait, detached. */
-static int lt_ffi_lock_wait(lt_lock *lock, int64_t deadline, int64_t since, int patience)
+/* A wait for what `awaited` (an lt_awaited) says, detached. */
+static int lt_ffi_wait(void *lock, int awaited, unsigned marks, int64_t deadline, int64_t since,
+                       int patience)
 {
     lt_detached state = lt_detach();
-    lt_status status = lt_lock_wait(lock, deadline, since, lt_ffi_patience(patience));
+    lt_status status = lt__lock_wait(lock, (lt_awaited)awaited, marks, deadline, since,
+                                     lt_ffi_patience(patience));
+    if (status == LT_ACQUIRED && awaited == LT_FOR_RLOCK)
+        lt_rlock_restore(lock, 1);
     lt_attach(state);
     return (int)status;
 }
 
-static int lt_ffi_rlock_wait(lt_rlock *rlock, int64_t deadline, int64_t since, int patience)
+/* Makes the wait known from here until lt__wait_end, also while handlers of signals run. */
+static void lt_ffi_suspend(lt__wait *wait, void *lock, int awaited, int64_t deadline, int64_t since)
 {
-    int status = lt_ffi_lock_wait(&rlock->lock, deadline, since, patience);
-    if (status == LT_ACQUIRED)
-        lt_rlock_restore(rlock, 1);
-    return status;
+    lt__wait_begin(wait, (lt_wait_record){.lock = lock,
+                                          .awaited = awaited,
+                                          .since = since,
+                                          .deadline = deadline,
+                                          .suspended = true});
 }
 
 #include "interpreter.h"
-
-/* The same, and the try, for callers in Python: lt_lock_undo gives back what they took. */
-static int lt_ffi_lock_wait_marked(lt_lock *lock, int64_t deadline, int64_t since, int patience)
-{
-    int status = lt_ffi_lock_wait(lock, deadline, since, patience);
-    if (status == LT_ACQUIRED)
-        lt_lock_mark(lock);
-    return status;
-}
-
-static bool lt_ffi_lock_try_marked(lt_lock *lock)
-{
-    bool taken = lt_lock_try(lock);
-    if (taken)
-        lt_lock_mark(lock);
-    return taken;
-}
-
-static int lt_ffi_rlock_wait_marked(lt_rlock *rlock, int64_t deadline, int64_t since,
-                                    int patience)
-{
-    int status = lt_ffi_rlock_wait(rlock, deadline, since, patience);
-    if (status == LT_ACQUIRED)
-        lt_rlock_mark(rlock);
-    return status;
-}
-
-static int lt_ffi_rlock_try_marked(lt_rlock *rlock)
-{
-    int status = lt_rlock_try(rlock);
-    if (status == LT_ACQUIRED)
-        lt_rlock_mark(rlock);
-    return status;
-}
 
 static void lt_ffi_await_arrivals(void)
 {

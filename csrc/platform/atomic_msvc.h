@@ -70,6 +70,16 @@ static inline void lt_store_uptr(lt_atomic_uptr *word, uintptr_t value)
     word->value = (void *)value;
 }
 
+static inline uintptr_t lt_load_uptr_acquire(lt_atomic_uptr *word)
+{
+    return (uintptr_t)_InterlockedCompareExchangePointer(&word->value, NULL, NULL);
+}
+
+static inline void lt_store_uptr_release(lt_atomic_uptr *word, uintptr_t value)
+{
+    (void)_InterlockedExchangePointer(&word->value, (void *)value);
+}
+
 static inline bool lt_cas_uptr(lt_atomic_uptr *word, uintptr_t *expected, uintptr_t value)
 {
     uintptr_t before = *expected;

@@ -196,15 +196,18 @@ static void look_for_late_wakers(void)
 /* Called by this, it is not inlined, and its stack is where lt_lock_wait's was. */
 static void (*volatile look)(void) = look_for_late_wakers;
 
+void mark_fresh(lt_lock *lock)
+{
+    lt_store_uptr(&lock->owner, lt_lock_owner(lock) | LT_FRESH);
+}
+
 bool wait_until(lt_lock *lock, int64_t deadline, int64_t since)
 {
     lt_lock_settle(lock);
-    lt_status status = lt_lock_wait(lock, deadline, since, LT_PLAIN);
+    lt_status status = lt__lock_wait(lock, LT_FOR_LOCK, LT_FRESH, deadline, since, LT_PLAIN);
     look();
     CHECK(status == LT_ACQUIRED || status == LT_TIMED_OUT);
     CHECK(status == LT_ACQUIRED || (deadline != LT_FOREVER && lt_now() >= deadline));
-    if (status == LT_ACQUIRED)
-        lt_lock_mark(lock);
     return status == LT_ACQUIRED;
 }
 

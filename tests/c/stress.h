@@ -106,6 +106,9 @@ void check_counts(guarded *it, int index);
 struct lt_waiter *hold_queue(lt_lock *lock);
 void let_queue(lt_lock *lock);
 
+/* For who holds the lock, so that it can be undone. */
+void mark_fresh(lt_lock *lock);
+
 /* lt_lock_wait, without signals, so that what it takes can be undone.  Checks what it can
  * about the result. */
 bool wait_until(lt_lock *lock, int64_t deadline, int64_t since);

@@ -61,7 +61,7 @@ static void test_unlocked(void)
     CHECK(!lt_lock_locked(&lock));
     CHECK(lt_lock_owner(&lock) == 0);
     CHECK(!lt_lock_release(&lock));
-    CHECK(!lt__lock_release_slowly(&lock));
+    CHECK(!lt__lock_unlock_slowly(&lock));
     CHECK(!lt_lock_undo(&lock));
     CHECK(lt_lock_try(&lock));
     CHECK(!lt_lock_try(&lock));
@@ -70,7 +70,7 @@ static void test_unlocked(void)
     CHECK(lt_lock_release(&lock));
     CHECK(!lt_lock_release(&lock));
     CHECK(!lt_lock_locked(&lock));
-    CHECK(lt_lock_owner(&lock) == lt_thread_ident());
+    CHECK(lt_lock_owner(&lock) == 0);
     CHECK(wait_until(&lock, 0, 0)); /* the deadline has passed, but the lock is free */
     CHECK(lt_lock_release(&lock));
     check_idle(&lock);
@@ -109,7 +109,7 @@ static void test_undo(void)
     lt_lock lock = {0};
     CHECK(lt_lock_try(&lock));
     CHECK(!lt_lock_undo(&lock)); /* not marked */
-    lt_lock_mark(&lock);
+    mark_fresh(&lock);
     CHECK(lt_lock_owner(&lock) == lt_thread_ident());
     CHECK(lt_lock_undo(&lock));
     CHECK(!lt_lock_undo(&lock));
@@ -129,22 +129,59 @@ static void test_undo(void)
     check_idle(&lock);
 }
 
-static void take_over(worker *self)
+static void release_for_another(worker *self)
 {
     CHECK(lt_lock_release(&edge.lock));
-    CHECK(lt_lock_try(&edge.lock));
     self->operations++;
 }
 
-/* A lock that another thread released, and took, before it was marked is not marked. */
-static void test_late_mark(void)
+/* What is a signal once stays one; what its owner releases is none. */
+static void test_signal(void)
 {
+    lt_lock_reinit(&edge.lock);
+    CHECK(lt_lock_try(&edge.lock) && lt_lock_release(&edge.lock));
+    CHECK(!lt_lock_release(&edge.lock));
+    CHECK(!lt_lock_is_signal(&edge.lock));
     CHECK(lt_lock_try(&edge.lock));
-    run_workers(1, take_over);
-    lt_lock_mark(&edge.lock);
-    CHECK(!lt_lock_undo(&edge.lock));
-    CHECK(lt_lock_owner(&edge.lock) == stress_workers[0].ident);
+    run_workers(1, release_for_another);
+    CHECK(lt_lock_is_signal(&edge.lock));
+    CHECK(lt_lock_try(&edge.lock) && lt_lock_release(&edge.lock));
+    CHECK(lt_lock_is_signal(&edge.lock));
+    lt_lock_reinit(&edge.lock);
+    CHECK(!lt_lock_is_signal(&edge.lock));
+}
+
+static lt_wait_record await_waits(size_t count)
+{
+    lt_wait_record records[WORKERS];
+    while (lt_waits(records, WORKERS) != count)
+        lt_thread_yield();
+    return records[0];
+}
+
+static void wait_for_edge(worker *self)
+{
+    CHECK(lt_lock_wait(&edge.lock, LT_FOREVER, 7, LT_PLAIN) == LT_ACQUIRED);
     CHECK(lt_lock_release(&edge.lock));
+    self->operations++;
+}
+
+static void test_waits(void)
+{
+    CHECK(lt_waits(NULL, 0) == 0);
+    CHECK(lt_lock_try_marked(&edge.lock, LT_SCOPED));
+    start_worker(&stress_workers[0], 0, 0, wait_for_edge);
+    lt_wait_record record = await_waits(1);
+    CHECK(lt_waits(NULL, 0) == 1);
+    CHECK(record.ident == stress_workers[0].ident && record.native_id != lt_thread_native_id());
+    CHECK(record.lock == &edge.lock && record.awaited == LT_FOR_LOCK);
+    CHECK(record.since == 7 && record.deadline == LT_FOREVER);
+    CHECK(record.owner == lt_thread_ident() && record.scoped && !record.signal);
+    start_worker(&stress_workers[1], 1, 0, wait_for_edge);
+    await_waits(2);
+    CHECK(lt_lock_release(&edge.lock));
+    await_threads();
+    CHECK(lt_waits(NULL, 0) == 0);
     check_idle(&edge.lock);
 }
 
@@ -170,7 +207,7 @@ static void test_rlock(void)
     CHECK(lt_rlock_try(&rlock) == LT_ACQUIRED);
     CHECK(lt_rlock_levels(&rlock) == 2);
     CHECK(!lt_rlock_undo(&rlock));
-    lt_rlock_mark(&rlock);
+    mark_fresh(&rlock.lock);
     CHECK(lt_rlock_undo(&rlock));
     CHECK(lt_rlock_levels(&rlock) == 1 && lt_rlock_locked(&rlock));
     lt_rlock_restore(&rlock, LT_RLOCK_MAX);
@@ -306,7 +343,8 @@ static void run_edges(void)
     test_unlocked();
     test_deadlines();
     test_undo();
-    test_late_mark();
+    test_signal();
+    test_waits();
     test_reinit();
     test_rlock();
     test_parker();

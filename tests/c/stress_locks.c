@@ -392,7 +392,7 @@ static void undo_body(worker *self)
             linger(self);
             continue;
         }
-        lt_lock_mark(&one.lock);
+        mark_fresh(&one.lock);
         enter(&one, self);
         self->entered[0]++;
         linger(self);
@@ -458,7 +458,7 @@ static void mix_from(int first, worker *self)
     if (which + 1 < MIXED && pick(self, 2) == 0)
         mix_from(which + 1, self);
     leave(it, self);
-    lt_lock_mark(&it->lock);
+    mark_fresh(&it->lock);
     CHECK(pick(self, 2) == 0 ? lt_lock_release(&it->lock) : lt_lock_undo(&it->lock));
 }
 
@@ -475,6 +475,31 @@ static void run_mix(void)
     run_workers(WORKERS, mix_body);
     for (int i = 0; i < MIXED; i++)
         check_counts(&mixed[i], i);
+}
+
+/* The same, looked at all the time: nobody waits for a lock that it holds. */
+static void look_body(worker *self)
+{
+    lt_wait_record records[WORKERS];
+    if (self->index != 0) {
+        mix_body(self);
+        return;
+    }
+    while (lt_now() < stress_end) {
+        size_t count = lt_waits(records, WORKERS);
+        CHECK(count < WORKERS);
+        for (size_t i = 0; i < count; i++) {
+            CHECK(records[i].owner != records[i].ident);
+            CHECK(records[i].lock >= &mixed[0].lock && records[i].lock <= &mixed[MIXED - 1].lock);
+        }
+        self->operations++;
+    }
+}
+
+static void run_looks(void)
+{
+    run_workers(WORKERS, look_body);
+    CHECK(lt_waits(NULL, 0) == 0);
 }
 
 /* The re-entrant lock. */
@@ -495,7 +520,7 @@ static bool take_rlock(worker *self)
     if (status == LT_TIMED_OUT)
         CHECK(!lt_rlock_undo(&re_entrant));
     else
-        lt_rlock_mark(&re_entrant);
+        mark_fresh(&re_entrant.lock);
     return status == LT_ACQUIRED;
 }
 
@@ -577,6 +602,7 @@ const kind lock_kinds[] = {
     {"foreign", run_foreign, false},
     {"undo", run_undo, false},
     {"mix", run_mix, false},
+    {"looks", run_looks, false},
     {"rlock", run_rlock, false},
     {NULL, NULL, false},
 };

@@ -108,7 +108,7 @@ static void one_signal_main(worker *self)
         slow += lt_now() - start > 50 * MILLISECOND;
         if (status == LT_ACQUIRED) {
             CHECK(this_round == RELEASED);
-            lt_lock_mark(&kept);
+            mark_fresh(&kept);
             CHECK(lt_lock_undo(&kept));
         }
         while (lt_load(&signals_seen) == before) /* when the lock came first */

@@ -61,6 +61,17 @@ done:
     return result;
 }
 
+/* lt_call_python, to go on waiting: handlers of signals may run before its first step. */
+static PyObject *lt_wait_on(PyObject *self, int awaited, const char *name, PyObject *const *args,
+                            Py_ssize_t count, PyObject *keywords)
+{
+    lt__wait outer;
+    lt_ffi_suspend(&outer, lt_lock_of(self), awaited, LT_FOREVER, lt_now());
+    PyObject *result = lt_call_python(self, name, args, count, keywords);
+    lt__wait_end(&outer);
+    return result;
+}
+
 /* What the arguments of acquire ask for, where they are the usual ones. */
 typedef enum lt_usual { LT_UNUSUAL, LT_WAITS, LT_TRIES } lt_usual;
 

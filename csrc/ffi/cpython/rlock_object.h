@@ -9,7 +9,7 @@ static bool lt_rlock_take(lt_rlock *rlock)
 {
     int status = lt_rlock_try(rlock);
     if (status == LT_TIMED_OUT)
-        status = lt_ffi_rlock_wait(rlock, LT_FOREVER, lt_now(), LT_BRIEF);
+        status = lt_ffi_wait(rlock, LT_FOR_RLOCK, 0, LT_FOREVER, lt_now(), LT_BRIEF);
     return status == LT_ACQUIRED;
 }
 
@@ -22,8 +22,10 @@ static PyObject *lt_rlock_acquire(PyObject *self, PyObject *const *args, Py_ssiz
         lt_status status = lt_rlock_try(rlock);
         if (status != LT_OVERFLOW)
             return PyBool_FromLong(status == LT_ACQUIRED);
-    } else if (usual == LT_WAITS && lt_rlock_take(rlock)) {
-        Py_RETURN_TRUE;
+    } else if (usual == LT_WAITS) {
+        if (lt_rlock_take(rlock))
+            Py_RETURN_TRUE;
+        return lt_wait_on(self, LT_FOR_RLOCK, "_acquire", args, count, keywords);
     }
     return lt_call_python(self, "_acquire", args, count, keywords);
 }
@@ -33,7 +35,7 @@ static PyObject *lt_rlock_enter(PyObject *self, PyObject *unused)
     (void)unused;
     if (lt_rlock_take(lt_rlock_of(self)))
         Py_RETURN_TRUE;
-    return lt_call_python(self, "_acquire", NULL, 0, NULL);
+    return lt_wait_on(self, LT_FOR_RLOCK, "_acquire", NULL, 0, NULL);
 }
 
 static PyObject *lt_rlock_leave(PyObject *self, PyObject *unused)
@@ -88,7 +90,7 @@ static PyObject *lt_rlock_restore_saved(PyObject *self, PyObject *state)
     if (levels == 0) /* from a pickler that read it off the lock's repr */
         Py_RETURN_NONE;
     if (lt_rlock_try(rlock) != LT_ACQUIRED)
-        lt_ffi_rlock_wait(rlock, LT_FOREVER, lt_now(), LT_PLAIN);
+        lt_ffi_wait(rlock, LT_FOR_RLOCK, 0, LT_FOREVER, lt_now(), LT_PLAIN);
     lt_rlock_restore(rlock, (uint32_t)levels);
     Py_RETURN_NONE;
 }

@@ -1,0 +1,105 @@
+/* Which threads wait, for what, and who has it: a snapshot at any time.
+ *
+ * Guarantees
+ * - Costs nothing where nobody waits: a thread joins the list just before it sleeps.
+ * - The snapshot needs no thread's help but that of one that is just joining or leaving the
+ *   list, a few instructions; it can be taken while all others are stuck.
+ * - A thread is in it exactly if its wait has begun and it has neither been given the lock
+ *   nor given up.  So an owner that is the waiter itself is one that took it before: who
+ *   takes the lock says so (`ended`) before the owner's name changes. */
+#include "lt_waits.h"
+#include "lt_thread.h"
+
+/* The list, of those who wait on all locks, in no order that matters. */
+static lt_atomic_u32 editing;
+static lt__wait *first;
+
+static void begin_edit(void)
+{
+    uint32_t expected = 0;
+    while (!lt_cas_acquire(&editing, &expected, 1)) {
+        expected = 0;
+        lt_thread_yield();
+    }
+}
+
+static void end_edit(void)
+{
+    uint32_t expected = 1;
+    lt_cas_release(&editing, &expected, 0);
+}
+
+/* The calling thread's; a system call that is worth sparing. */
+static uint64_t native_id(void)
+{
+    static LT_THREAD_LOCAL uint64_t known;
+    static LT_THREAD_LOCAL uint32_t generation;
+    if (known == 0 || !lt__census_has(generation)) {
+        known = lt_thread_native_id();
+        generation = lt__census_generation();
+    }
+    return known;
+}
+
+void lt__wait_begin(lt__wait *wait, lt_wait_record record)
+{
+    record.ident = lt_thread_ident();
+    record.native_id = native_id();
+    wait->record = record;
+    wait->generation = lt__census_generation();
+    lt_store(&wait->ended, 0);
+    begin_edit();
+    wait->next = first;
+    wait->to_me = &first;
+    if (first != NULL)
+        first->to_me = &wait->next;
+    first = wait;
+    end_edit();
+}
+
+void lt__wait_end(lt__wait *wait)
+{
+    begin_edit();
+    if (wait->to_me != NULL && lt__census_has(wait->generation)) {
+        *wait->to_me = wait->next;
+        if (wait->next != NULL)
+            wait->next->to_me = wait->to_me;
+    }
+    wait->to_me = NULL;
+    end_edit();
+}
+
+/* With the list held still, so that the lock is there. */
+static bool look(lt__wait *wait, lt_wait_record *record)
+{
+    *record = wait->record;
+    lt_lock *lock = record->lock;
+    uintptr_t owner = lt_load_uptr_acquire(&lock->owner);
+    bool held = lt_lock_locked(lock);
+    record->owner = held ? owner & ~LT_MARKS : 0;
+    record->scoped = held && (owner & LT_SCOPED) != 0;
+    record->signal = record->awaited == LT_FOR_LOCK && lt_lock_is_signal(lock);
+    return lt_load(&wait->ended) == 0;
+}
+
+size_t lt_waits(lt_wait_record *records, size_t room)
+{
+    size_t count = 0;
+    lt_wait_record record;
+    begin_edit();
+    for (lt__wait *wait = first; wait != NULL; wait = wait->next) {
+        if (look(wait, &record)) {
+            if (count < room)
+                records[count] = record;
+            count++;
+        }
+    }
+    end_edit();
+    return count;
+}
+
+void lt__waits_after_fork(void)
+{
+    lt_store(&editing, 0);
+    first = NULL;
+}

@@ -1,0 +1,230 @@
+"""The report: where each thread is, what it waits for, and why that may never come."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+import traceback
+from collections.abc import Iterator
+from typing import Any, TextIO
+
+from ._places import Place, is_bootstrap, place_of, skip_package
+from ._waits import Deadlock, Wait, deadlocks, name_of, waits
+
+_BOLD, _RED, _YELLOW, _PLAIN = "\x1b[1m", "\x1b[31m", "\x1b[33m", "\x1b[0m"
+
+
+class _Report:
+    """All that there is to say, from one moment."""
+
+    def __init__(self) -> None:
+        self.waits = waits()
+        self.deadlocks = deadlocks()
+        self.frames = sys._current_frames()
+        self.by_ident: dict[int, list[Wait]] = {}
+        for wait in self.waits:
+            self.by_ident.setdefault(wait.ident, []).append(wait)
+        self.idents = sorted(
+            self.frames.keys() | self.by_ident.keys(), key=lambda ident: name_of(ident)
+        )
+
+    def place(self, ident: int) -> Place:
+        return place_of(self.frames.get(ident))
+
+    def stack(self, ident: int) -> list[traceback.FrameSummary]:
+        frame = skip_package(self.frames.get(ident))
+        if frame is None:
+            return []
+        stack = traceback.StackSummary.extract(traceback.walk_stack(frame))
+        return [each for each in reversed(stack) if not is_bootstrap(each.filename, each.name)]
+
+
+def _what(wait: Wait, place: Place) -> str:
+    if wait.kind == "thread":
+        return f"the end of {wait.owner_name or 'a thread'}"
+    thing = f"{wait.kind} {wait.address:#x}"
+    if wait.signal and not place.call:
+        thing += " to be released"
+    return f"{place.call} ({thing})" if place.call else thing
+
+
+def _whose(wait: Wait, place: Place) -> str:
+    if wait.kind == "thread":
+        return ""
+    if wait.owner is None:
+        return ", which is being taken"
+    if wait.signal:
+        return ""
+    return f", owned by {'itself' if wait.owner == wait.ident else wait.owner_name}"
+
+
+def _how_long(wait: Wait) -> str:
+    of = "" if wait.timeout is None else f" of {wait.timeout:.1f}"
+    return f"for {wait.seconds:.1f}{of} s"
+
+
+def _at(place: Place) -> str:
+    if place.frame is None:
+        return ""
+    code = place.frame.f_code
+    return f' at "{code.co_filename}", line {place.frame.f_lineno}, in {code.co_name}'
+
+
+class _Paint:
+    def __init__(self, colour: bool) -> None:
+        self.colour = colour
+
+    def __call__(self, text: str, style: str) -> str:
+        return f"{style}{text}{_PLAIN}" if self.colour else text
+
+
+def _lines(report: _Report, paint: _Paint) -> Iterator[str]:
+    count = len(report.deadlocks)
+    yield paint(
+        f"lowthreads: {len(report.idents)} threads, {len(report.by_ident)} waiting, "
+        f"{count} {'deadlock' if count == 1 else 'deadlocks'} "
+        f"(process {os.getpid()}, {time.strftime('%Y-%m-%d %H:%M:%S')})",
+        _BOLD,
+    )
+    for ident in report.idents:
+        yield ""
+        yield from _thread_lines(report, ident, paint)
+    for number, deadlock in enumerate(report.deadlocks, 1):
+        yield ""
+        yield from _deadlock_lines(report, number, deadlock, paint)
+
+
+def _thread_lines(report: _Report, ident: int, paint: _Paint) -> Iterator[str]:
+    found = report.by_ident.get(ident, [])
+    native = f", native {found[0].native_id}" if found and found[0].native_id else ""
+    yield paint(f"{name_of(ident)} (ident {ident:#x}{native})", _BOLD)
+    place = report.place(ident)
+    for wait in found:
+        text = f"  waiting for {_what(wait, place)}{_whose(wait, place)} {_how_long(wait)}"
+        yield paint(text, _YELLOW)
+    for entry in traceback.format_list(report.stack(ident)):
+        yield from entry.rstrip("\n").split("\n")
+
+
+def _deadlock_lines(
+    report: _Report, number: int, deadlock: Deadlock, paint: _Paint
+) -> Iterator[str]:
+    cycle = deadlock.waits
+    threads = "1 thread" if len(cycle) == 1 else f"{len(cycle)} threads"
+    unsure = "" if deadlock.sure else ", unless a thread that runs ends it"
+    yield paint(f"Deadlock {number}: {threads}{unsure}", _RED)
+    for i, wait in enumerate(cycle, 1):
+        place = report.place(wait.ident)
+        held = cycle[i - 2]
+        holds = "" if held.kind == "thread" else f" holds {held.kind} {held.address:#x},"
+        yield (
+            f"  {i}. {wait.name}{holds} waits for {_what(wait, place)}{_whose(wait, place)} "
+            f"{_how_long(wait)}"
+        )
+        if place.frame is not None:
+            yield "    " + _at(place).strip()
+
+
+def dump(
+    file: TextIO | None = None,
+    *,
+    format: str = "text",  # noqa: A002
+    colour: bool | None = None,
+) -> None:
+    """Write where each thread is, what it waits for and who has it, and all deadlocks.
+
+    May be called at any time, in any thread, and in signal handlers.
+
+    Args:
+        file: what to write to; `sys.stderr` by default.
+        format: "text"; "json" for machines; "mermaid" or "dot" for the graph of who waits for
+            whom.
+        colour: whether to use a terminal's colours in text; by default, if `file` is one.
+
+    Raises:
+        ValueError: for another format.
+    """
+    if format not in ("text", "json", "mermaid", "dot"):
+        raise ValueError(f"format must be 'text', 'json', 'mermaid' or 'dot', not {format!r}")
+    if file is None:
+        file = sys.stderr
+    report = _Report()
+    if format == "text":
+        if colour is None:
+            colour = file.isatty()
+        text = "\n".join(_lines(report, _Paint(colour)))
+    elif format == "json":
+        text = json.dumps(_as_json(report), indent=2)
+    else:
+        text = "\n".join(_graph_lines(report, format == "dot"))
+    file.write(text + "\n")
+    file.flush()
+
+
+def _as_json(report: _Report) -> dict[str, Any]:
+    def located(ident: int) -> dict[str, Any]:
+        place = report.place(ident)
+        frame = place.frame
+        return {
+            "call": place.call,
+            "file": None if frame is None else frame.f_code.co_filename,
+            "line": None if frame is None else frame.f_lineno,
+            "function": None if frame is None else frame.f_code.co_name,
+        }
+
+    return {
+        "process": os.getpid(),
+        "threads": [
+            {
+                "ident": ident,
+                "name": name_of(ident),
+                "waits": [wait._asdict() for wait in report.by_ident.get(ident, [])],
+                "place": located(ident),
+                "stack": [
+                    {"file": each.filename, "line": each.lineno, "function": each.name}
+                    for each in report.stack(ident)
+                ],
+            }
+            for ident in report.idents
+        ],
+        "deadlocks": [
+            {"sure": each.sure, "idents": [wait.ident for wait in each.waits]}
+            for each in report.deadlocks
+        ],
+    }
+
+
+def _graph_lines(report: _Report, dot: bool) -> Iterator[str]:
+    """From each thread to what it waits for, and from that to the thread that has it."""
+    stuck = {wait.ident for each in report.deadlocks for wait in each.waits}
+    nodes: dict[str, tuple[str, bool]] = {}
+    edges: list[tuple[str, str]] = []
+    for wait in report.waits:
+        for ident in filter(None, (wait.ident, wait.owner)):
+            nodes[f"t{ident:x}"] = (name_of(ident), ident in stuck)
+        if wait.kind == "thread":
+            if wait.owner is not None:
+                edges.append((f"t{wait.ident:x}", f"t{wait.owner:x}"))
+            continue
+        thing = f"l{wait.address:x}"
+        nodes[thing] = (f"{wait.kind} {wait.address:#x}", False)
+        edges.append((f"t{wait.ident:x}", thing))
+        if wait.owner is not None and not wait.signal:
+            edges.append((thing, f"t{wait.owner:x}"))
+    yield "digraph waits {" if dot else "graph LR"
+    for node, (label, red) in nodes.items():
+        label = label.replace('"', "'")
+        if dot:
+            shape = "box" if node.startswith("t") else "ellipse"
+            yield f'  {node} [label="{label}", shape={shape}{", color=red" if red else ""}];'
+        else:
+            opening, closing = ("[", "]") if node.startswith("t") else ("([", "])")
+            yield f'  {node}{opening}"{label}"{closing}'
+            if red:
+                yield f"  style {node} stroke:red"
+    for start, end in dict.fromkeys(edges):
+        yield f"  {start} -> {end};" if dot else f"  {start} --> {end}"
+    if dot:
+        yield "}"

@@ -1,0 +1,192 @@
+"""Who waits for what, and who is caught in a deadlock.
+
+Guarantees
+- A snapshot is consistent: no thread comes out of its wait while it is taken (`csrc/waits.c`).
+  So the owners and the waits in it were true together, and a cycle in it was one.
+- It needs nobody's help: it can be taken in a signal handler, and while all others are stuck.
+
+What may be a deadlock
+- Only the thread that holds an RLock releases it, and only a thread's own end ends a wait for
+  it.  A lock that was taken by `with` is released by the same thread.
+- A wait with a timeout ends; it is in no cycle.
+- A lock that any thread released which had not taken it is a signal, and so is the one that a
+  `threading.Condition` waits for: whoever took it last says nothing about who releases it.
+- Any other lock was taken by `acquire()`, and never released by another thread yet.  A cycle of
+  several of them is a deadlock.  A thread that waits for such a lock which it took itself, or
+  for a thread that waits for such a lock, may well be waiting for a third one to release it:
+  then it is `sure` only if there is no third one that runs.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, NamedTuple
+
+from ._idents import get_ident, main_thread
+from ._lib import ffi, lib
+from ._places import awaits_signal
+from ._wait import FOREVER
+
+_KINDS = {lib.LT_FOR_LOCK: "lock", lib.LT_FOR_RLOCK: "RLock", lib.LT_FOR_THREAD: "thread"}
+
+
+class Wait(NamedTuple):
+    """A thread that is blocked in lowthreads, and what it waits for."""
+
+    ident: int
+    """The waiting thread's, as `get_ident` returns it."""
+    native_id: int
+    """The waiting thread's, as `get_native_id` returns it."""
+    name: str
+    """The waiting thread's, as `threading` knows it."""
+    kind: str
+    """What it waits for: "lock", "RLock" or "thread" (for the thread's end)."""
+    address: int
+    """Of what it waits for: equal if two threads wait for the same."""
+    seconds: float
+    """How long it has waited."""
+    timeout: float | None
+    """How long it will wait in all, in seconds; None: without limit."""
+    owner: int | None
+    """The ident of the thread that took the lock (or whose end is waited for); None if
+    nobody has it: it is being taken."""
+    owner_name: str | None
+    """That thread's name."""
+    signal: bool
+    """Whether it is for others to release the lock than the one who took it."""
+    scoped: bool
+    """Whether the lock was taken by a `with` statement."""
+    since: int
+    """When the wait began, in nanoseconds on the clock of `time.monotonic_ns`."""
+    suspended: bool
+    """Whether the thread runs handlers of signals, and will go on waiting then."""
+
+
+class Deadlock(NamedTuple):
+    """Threads each of which waits for what the next one has, and the last for the first's."""
+
+    waits: tuple[Wait, ...]
+    sure: bool
+    """False if a thread that runs could still end it: see `deadlocks`."""
+
+
+def name_of(ident: int) -> str:
+    """Return a thread's name, without waiting for any lock."""
+    threading = sys.modules.get("threading")  # importing it is not for us to do
+    thread = threading._active.get(ident) if threading is not None else None
+    if thread is not None:
+        return str(thread.name)
+    return "MainThread" if ident == main_thread() else f"thread {ident:#x}"
+
+
+def waits() -> list[Wait]:
+    """Return what each thread that is blocked in lowthreads waits for.
+
+    May be called at any time, in any thread, and in signal handlers.  A wait that a signal
+    handler interrupts counts while the handler runs.
+
+    Returns:
+        The waits, the longest first.
+    """
+    now = lib.lt_now()
+    array, count = _snapshot()
+    records = array[0:count]  # points into the array
+    # A wait that handlers interrupted is told twice while it goes on.
+    going_on = {(each.ident, each.lock) for each in records if not each.suspended}
+    found = [
+        _made(each, now)
+        for each in records
+        if not (each.suspended and (each.ident, each.lock) in going_on)
+    ]
+    # What is a signal only by where it is waited for; few waits look so.
+    if any(_may_be_signal(wait) for wait in found):
+        frames = sys._current_frames()
+        found = [
+            wait._replace(
+                signal=wait.signal
+                or (_may_be_signal(wait) and awaits_signal(frames.get(wait.ident)))
+            )
+            for wait in found
+        ]
+    return sorted(found, key=lambda wait: wait.since)
+
+
+def _may_be_signal(wait: Wait) -> bool:
+    return wait.kind == "lock" and wait.owner == wait.ident and not wait.scoped
+
+
+def _snapshot() -> tuple[Any, int]:
+    room = 16
+    while True:
+        array = ffi.new("lt_wait_record[]", room)
+        count = lib.lt_waits(array, room)
+        if count <= room:
+            return array, count
+        room = count + 16
+
+
+def _made(record: Any, now: int) -> Wait:
+    owner = int(record.owner) or None
+    return Wait(
+        ident=int(record.ident),
+        native_id=int(record.native_id),
+        name=name_of(record.ident),
+        kind=_KINDS[record.awaited],
+        address=int(ffi.cast("uintptr_t", record.lock)),
+        seconds=max(now - record.since, 0) / 1e9,
+        timeout=None if record.deadline == FOREVER else (record.deadline - record.since) / 1e9,
+        owner=owner,
+        owner_name=None if owner is None else name_of(owner),
+        signal=bool(record.signal),
+        scoped=bool(record.scoped),
+        since=int(record.since),
+        suspended=bool(record.suspended),
+    )
+
+
+def deadlocks() -> list[Deadlock]:
+    """Return the deadlocks that there are now.
+
+    May be called as `waits` may.  A deadlock that is not `sure` is one if no thread that runs
+    releases a lock which another thread took, which none has done to this lock yet.
+    """
+    found = waits()
+    return [Deadlock(cycle, _is_sure(cycle, found)) for cycle in _cycles(_blocking(found))]
+
+
+def _blocking(found: list[Wait]) -> dict[int, Wait]:
+    """The wait that each thread is blocked in, if only its owner can end it."""
+    last = {wait.ident: wait for wait in found}  # a handler's wait is after what it interrupts
+    me = get_ident()
+    return {
+        ident: wait
+        for ident, wait in last.items()
+        if wait.owner is not None
+        and wait.timeout is None
+        and not wait.signal
+        and (not wait.suspended or ident == me)  # else a handler runs, and may end it
+    }
+
+
+def _cycles(blocking: dict[int, Wait]) -> list[tuple[Wait, ...]]:
+    cycles: list[tuple[Wait, ...]] = []
+    seen: set[int] = set()
+    for start in blocking:
+        path: list[Wait] = []
+        ident: int | None = start
+        while ident in blocking and ident not in seen:
+            seen.add(ident)
+            path.append(blocking[ident])
+            ident = path[-1].owner
+        idents = [wait.ident for wait in path]
+        if ident in idents:
+            cycles.append(tuple(path[idents.index(ident) :]))
+    return cycles
+
+
+def _is_sure(cycle: tuple[Wait, ...], found: list[Wait]) -> bool:
+    taken_by_call = [wait for wait in cycle if wait.kind == "lock" and not wait.scoped]
+    if not taken_by_call or (len(cycle) > 1 and all(wait.kind != "thread" for wait in cycle)):
+        return True
+    stuck = {wait.ident for wait in found if wait.timeout is None}
+    return stuck >= sys._current_frames().keys()
