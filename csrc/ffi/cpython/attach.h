@@ -10,6 +10,8 @@
 
 #include <Python.h>
 
+#include "lowthreads.h"
+
 #undef Py_BEGIN_ALLOW_THREADS
 #undef Py_END_ALLOW_THREADS
 #define Py_BEGIN_ALLOW_THREADS {
@@ -35,46 +37,43 @@ static inline void lt_attach(lt_detached state)
     PyEval_RestoreThread(state);
 }
 
+/* Held while a thread makes its thread state: the interpreter has a lock of its own for that,
+ * which it takes without the GIL, and up to 3.12 the child of a fork waits for it for ever if
+ * another thread had it. */
+static lt_lock lt_entering;
+
+static void lt_ffi_hold_entries(void)
+{
+    if (lt_lock_try(&lt_entering))
+        return;
+    lt_detached state = lt_detach();
+    lt_lock_wait(&lt_entering, LT_FOREVER, lt_now(), LT_PLAIN);
+    lt_attach(state);
+}
+
+static void lt_ffi_let_entries(void)
+{
+    lt_lock_release(&lt_entering);
+}
+
 /* Makes a thread of our own one that the interpreter knows, for as long as it lives: its
- * thread state, and the thread-locals in it, end with lt_leave.
- *
- * PyGILState_Ensure knows the main interpreter alone; for another one, the thread state is
- * made by hand. */
-typedef struct lt_entered {
-    PyGILState_STATE main;
-    PyThreadState *other; /* NULL in the main interpreter */
-} lt_entered;
-
-/* The calling thread's interpreter, for lt_enter: NULL for the main one. */
-static inline PyInterpreterState *lt_interpreter(void)
+ * thread state, and the thread-locals in it, end with lt_leave. */
+static inline void lt_enter(PyInterpreterState *interpreter)
 {
-    PyInterpreterState *interpreter = PyInterpreterState_Get();
-    return PyInterpreterState_GetID(interpreter) == 0 ? NULL : interpreter;
+    if (!lt_lock_try(&lt_entering))
+        lt_lock_wait(&lt_entering, LT_FOREVER, lt_now(), LT_PLAIN);
+    PyThreadState *state = PyThreadState_New(interpreter);
+    lt_lock_release(&lt_entering);
+    if (state == NULL)
+        Py_FatalError("lowthreads: no memory for a thread state");
+    PyEval_RestoreThread(state);
 }
 
-static inline lt_entered lt_enter(PyInterpreterState *interpreter)
+/* A thread state that its own thread made is the one that PyGILState knows, as if it had been
+ * ensured once: to release it ends it, without ever leaving the GIL. */
+static inline void lt_leave(void)
 {
-    lt_entered state = {PyGILState_UNLOCKED, NULL};
-    if (interpreter == NULL) {
-        state.main = PyGILState_Ensure();
-    } else {
-        state.other = PyThreadState_New(interpreter);
-        if (state.other == NULL)
-            Py_FatalError("lowthreads: no memory for a thread state");
-        PyEval_RestoreThread(state.other);
-    }
-    return state;
-}
-
-static inline void lt_leave(lt_entered state)
-{
-    if (state.other == NULL) {
-        PyGILState_Release(state.main);
-    } else {
-        PyThreadState_Clear(state.other);
-        PyEval_SaveThread();
-        PyThreadState_Delete(state.other);
-    }
+    PyGILState_Release(PyGILState_UNLOCKED);
 }
 
 #endif

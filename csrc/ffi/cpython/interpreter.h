@@ -6,6 +6,7 @@
 
 static inline void lt_interpreter_after_fork(void)
 {
+    lt_lock_reinit(&lt_entering);
 }
 
 /* Which of CPython's C APIs the build uses. */

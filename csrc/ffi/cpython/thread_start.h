@@ -58,7 +58,7 @@ static void lt_call_report(PyObject *function)
 static void lt_thread_call(void *arg, uint32_t generation)
 {
     lt_call *call = arg;
-    lt_entered state = lt_enter(call->interpreter);
+    lt_enter(call->interpreter);
     lt_census_arrive(generation);
     if (call->name != NULL)
         lt_thread_set_name(PyBytes_AsString(call->name)); /* a name is worth no failure */
@@ -69,7 +69,7 @@ static void lt_thread_call(void *arg, uint32_t generation)
         Py_DECREF(result);
     lt_call_free(call);
     lt_census_leave(generation);
-    lt_leave(state);
+    lt_leave();
 }
 
 static PyObject *lt_some(PyObject *object)
@@ -99,7 +99,7 @@ static PyObject *lt_start_thread(PyObject *module, PyObject *const *args, Py_ssi
     call->args = lt_some(args[1]);
     call->kwargs = lt_some(args[2]);
     call->name = lt_some(args[5]);
-    call->interpreter = lt_interpreter();
+    call->interpreter = PyInterpreterState_Get();
     uintptr_t ident = 0;
     int error = lt_thread_start(lt_thread_call, call, stack_size, handle, &ident);
     if (error != 0)
