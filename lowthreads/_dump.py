@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
-import traceback
 from collections.abc import Iterator
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from ._places import Place, is_bootstrap, place_of, skip_package
 from ._waits import Deadlock, Wait, deadlocks, name_of, waits
+
+if TYPE_CHECKING:
+    from traceback import FrameSummary
+
+# Others of the standard library's modules are imported by the first report: most programs make
+# none.
 
 _BOLD, _RED, _YELLOW, _PLAIN = "\x1b[1m", "\x1b[31m", "\x1b[33m", "\x1b[0m"
 
@@ -33,7 +37,9 @@ class _Report:
     def place(self, ident: int) -> Place:
         return place_of(self.frames.get(ident))
 
-    def stack(self, ident: int) -> list[traceback.FrameSummary]:
+    def stack(self, ident: int) -> list[FrameSummary]:
+        import traceback
+
         frame = skip_package(self.frames.get(ident))
         if frame is None:
             return []
@@ -104,6 +110,8 @@ def _thread_lines(report: _Report, ident: int, paint: _Paint) -> Iterator[str]:
     for wait in found:
         text = f"  waiting for {_what(wait, place)}{_whose(wait, place)} {_how_long(wait)}"
         yield paint(text, _YELLOW)
+    import traceback
+
     for entry in traceback.format_list(report.stack(ident)):
         yield from entry.rstrip("\n").split("\n")
 
@@ -145,6 +153,8 @@ def dump(
 
     Raises:
         ValueError: for another format.
+
+    Source: lowthreads' own, after the JVM's thread dumps.
     """
     if format not in ("text", "json", "mermaid", "dot"):
         raise ValueError(f"format must be 'text', 'json', 'mermaid' or 'dot', not {format!r}")
@@ -156,6 +166,8 @@ def dump(
             colour = file.isatty()
         text = "\n".join(_lines(report, _Paint(colour)))
     elif format == "json":
+        import json
+
         text = json.dumps(_as_json(report), indent=2)
     else:
         text = "\n".join(_graph_lines(report, format == "dot"))

@@ -31,7 +31,10 @@ _KINDS = {lib.LT_FOR_LOCK: "lock", lib.LT_FOR_RLOCK: "RLock", lib.LT_FOR_THREAD:
 
 
 class Wait(NamedTuple):
-    """A thread that is blocked in lowthreads, and what it waits for."""
+    """A thread that is blocked in lowthreads, and what it waits for.
+
+    Source: lowthreads' own.
+    """
 
     ident: int
     """The waiting thread's, as `get_ident` returns it."""
@@ -63,7 +66,10 @@ class Wait(NamedTuple):
 
 
 class Deadlock(NamedTuple):
-    """Threads each of which waits for what the next one has, and the last for the first's."""
+    """Threads each of which waits for what the next one has, and the last for the first's.
+
+    Source: lowthreads' own.
+    """
 
     waits: tuple[Wait, ...]
     sure: bool
@@ -87,6 +93,8 @@ def waits() -> list[Wait]:
 
     Returns:
         The waits, the longest first.
+
+    Source: lowthreads' own.
     """
     now = lib.lt_now()
     array, count = _snapshot()
@@ -149,6 +157,8 @@ def deadlocks() -> list[Deadlock]:
 
     May be called as `waits` may.  A deadlock that is not `sure` is one if no thread that runs
     releases a lock which another thread took, which none has done to this lock yet.
+
+    Source: lowthreads' own, after the JVM's `findDeadlockedThreads`.
     """
     found = waits()
     return [Deadlock(cycle, _is_sure(cycle, found)) for cycle in _cycles(_blocking(found))]
