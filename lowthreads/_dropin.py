@@ -8,7 +8,6 @@ So it holds twins of some of lowthreads' objects, which say that they come from 
 
 from __future__ import annotations
 
-import platform
 import sys
 from functools import partial
 from importlib.machinery import ModuleSpec
@@ -19,10 +18,9 @@ from . import _handles, _threads
 from ._host import host
 from ._lock import full_name, lock
 from ._rlock import RLock
-from ._style import Style
 
 _VERSION = sys.version_info[:2]
-_CPYTHON = platform.python_implementation() == "CPython"
+_CPYTHON = sys.implementation.name == "cpython"
 
 _NAME = "_thread"
 
@@ -128,6 +126,7 @@ def make_module() -> ModuleType:
 class _Installed:
     module: ModuleType | None = None
     replaced: dict[str, Any]  # names of threading, and what they were
+    own_stack_size: int  # lowthreads', before it took over the host's
 
 
 def _threading() -> Any:
@@ -145,8 +144,9 @@ def install() -> None:
 
     If `threading` was imported already, its names are changed, so that it starts threads and
     makes locks with lowthreads from now on, also for those who imported it before.
-    Threads that run already, and locks that were made, go on as they are.  Call it early:
-    what a module took from `_thread` or `threading` by name stays with that module.
+    Threads that run already, and locks that were made, go on as they are, and a stack size
+    that was set holds on.  Call it early: what a module took from `_thread` or `threading`
+    by name stays with that module.
 
     Does nothing if it is installed already.
 
@@ -168,28 +168,39 @@ def install() -> None:
             _Installed.replaced = _replace(threading, module)
     else:
         _Installed.replaced = {}
-    Style.function_is_object = _CPYTHON and _VERSION < (3, 13)
-    Style.name_is_cut_anywhere = True
+    _Installed.own_stack_size = _take_over_stack_size()
     sys.modules[_NAME] = module
     _Installed.module = module
 
 
-def _is_told_by_identity(name: str, value: Any) -> bool:
-    return not name.startswith("__") and (callable(value) or name == "TIMEOUT_MAX")
+def _take_over_stack_size() -> int:
+    """Use the size that was set for the host's threads, if any; return lowthreads' own."""
+    theirs = host.stack_size()  # which sets 0
+    host.stack_size(theirs)
+    ours = _threads.stack_size()
+    _threads.stack_size(theirs or ours)
+    return ours
+
+
+def _twins(of: ModuleType, to: ModuleType) -> dict[int, Any]:
+    """Return what there is in `to` for each object of `of` that is told by its identity."""
+    twins: dict[int, Any] = {id(of): to}
+    for name, value in vars(of).items():
+        if name.startswith("__") or not hasattr(to, name):
+            continue
+        if callable(value) or name == "TIMEOUT_MAX":
+            twins[id(value)] = getattr(to, name)
+    return twins
+
+
+def _names(threading: Any) -> list[tuple[str, Any]]:
+    return [pair for pair in vars(threading).items() if not pair[0].startswith("__")]
 
 
 def _replace(threading: Any, module: ModuleType) -> dict[str, Any]:
     """Put the module's objects where `threading` has the host's; return what was there."""
-    twins = {
-        id(value): getattr(module, name)
-        for name, value in vars(host).items()
-        if _is_told_by_identity(name, value) and hasattr(module, name)
-    }
-    replaced = {
-        name: value
-        for name, value in vars(threading).items()
-        if not name.startswith("__") and id(value) in twins
-    }
+    twins = _twins(host, module)
+    replaced = {name: value for name, value in _names(threading) if id(value) in twins}
     for name, value in replaced.items():
         setattr(threading, name, twins[id(value)])
     return replaced
@@ -217,20 +228,14 @@ def uninstall() -> None:
         with threading._active_limbo_lock:
             _refuse_while_starting(threading, "uninstall")
             _restore(threading, _Installed.module)
-    Style.function_is_object = Style.name_is_cut_anywhere = False
+    _threads.stack_size(_Installed.own_stack_size)
     sys.modules[_NAME] = host
     _Installed.module = None
 
 
 def _restore(threading: Any, module: ModuleType) -> None:
     """Put the host's objects where `threading` has the module's."""
-    originals = {
-        id(value): getattr(host, name)
-        for name, value in vars(module).items()
-        if _is_told_by_identity(name, value) and hasattr(host, name)
-    }
-    for name, value in list(vars(threading).items()):
-        if name in _Installed.replaced:
-            setattr(threading, name, _Installed.replaced[name])
-        elif not name.startswith("__") and id(value) in originals:
-            setattr(threading, name, originals[id(value)])
+    originals = _twins(module, host)
+    for name, value in _names(threading):
+        if id(value) in originals:
+            setattr(threading, name, _Installed.replaced.get(name, originals[id(value)]))

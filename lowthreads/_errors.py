@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NoReturn
 
 FinalizationError: type[RuntimeError] = getattr(builtins, "PythonFinalizationError", RuntimeError)
-"""What a thread start raises while the interpreter ends."""
+"""What is raised for what can't be done any more while the interpreter ends."""
 
 
 def raise_release_unlocked() -> NoReturn:
@@ -70,3 +70,13 @@ def raise_cannot_start(errno: int, stack_size: int) -> NoReturn:
 def raise_at_shutdown() -> NoReturn:
     """For a thread that would start too late to be waited for."""
     raise FinalizationError("can't create new thread at interpreter shutdown")
+
+
+def raise_join_at_shutdown() -> NoReturn:
+    """For a thread that can't end, for the interpreter no longer lets it run."""
+    raise FinalizationError("cannot join thread at interpreter shutdown")
+
+
+def raise_acquire_at_shutdown() -> NoReturn:
+    """For a lock whose holder the interpreter no longer lets run."""
+    raise FinalizationError("cannot acquire lock at interpreter finalization")

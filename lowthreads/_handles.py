@@ -16,6 +16,7 @@ import sys
 from contextlib import suppress
 from typing import Any, Callable
 
+from ._errors import raise_join_at_shutdown
 from ._idents import get_ident
 from ._lib import ffi, lib
 from ._lock import LockMethods, lock
@@ -23,7 +24,7 @@ from ._names import encode_name
 from ._threads import check_stack_size, launch, refuse_when_closed
 from ._timeout import UNBOUNDED, to_nanoseconds
 from ._unraisable import report
-from ._wait import wait
+from ._wait import others_are_stopped, wait
 
 _NOT_STARTED = lib.LT_NOT_STARTED
 _DONE = lib.LT_DONE
@@ -65,7 +66,8 @@ class _ThreadHandle:
                 limit.
 
         Raises:
-            RuntimeError: if the thread is not started, or is the calling one.
+            RuntimeError: if the thread is not started, or is the calling one, or can't end
+                because the interpreter ends (from 3.13 on, `PythonFinalizationError`).
         """
         nanoseconds = UNBOUNDED if timeout is None else to_nanoseconds(timeout)
         progress = lib.lt_handle_progress_of(self._shim)
@@ -75,6 +77,8 @@ class _ThreadHandle:
             return
         if self.ident == get_ident():
             raise RuntimeError("Cannot join current thread")
+        if others_are_stopped():
+            raise_join_at_shutdown()
         running = ffi.addressof(self._shim, "running")
         lib.lt_lock_settle(running)
         try:
@@ -206,18 +210,38 @@ def _shutdown() -> None:
 
 
 class _Sentinel(LockMethods):
-    """A lock that is released when the thread that made it has ended."""
+    """A lock that is released when the thread that made it has ended.
 
-    __slots__ = ("__weakref__", "_shim")
+    `threading` also releases the main thread's itself, and then asserts that it isn't locked;
+    so does each thread that has joined another.  The next one that waits for it may have it
+    by then, which the GIL hides in the interpreter's own.  So a sentinel that was released is
+    not locked any more.
+    """
+
+    __slots__ = ("__weakref__", "_over", "_shim")
 
     def __init__(self, shim: Any) -> None:
         self._shim = ffi.gc(shim, lib.lt_handle_drop)
+        self._over = False
 
     @property
     def _handle(self) -> Any:
         return ffi.addressof(self._shim, "running")
 
-    _at_fork_reinit = lock._at_fork_reinit
+    def release(self) -> None:
+        """Unlock it, for good."""
+        LockMethods.release(self)
+        self._over = True
+
+    def locked(self) -> bool:
+        """Return whether the thread has not ended."""
+        return not self._over and LockMethods.locked(self)
+
+    def _at_fork_reinit(self) -> None:
+        """Make it as new, in the child after a fork."""
+        self._over = False
+        lib.lt_lock_reinit(self._handle)
+
     __repr__ = lock.__repr__
 
 
@@ -227,4 +251,8 @@ def _set_sentinel() -> LockMethods:
     Source: `_thread._set_sentinel`, up to 3.12.
     """
     shim = lib.lt_handle_of_self()
-    return lock() if shim == ffi.NULL else _Sentinel(shim)
+    if shim == ffi.NULL:  # not one of lowthreads' threads: it is released by hand
+        shim = lib.lt_handle_new()
+    if shim == ffi.NULL:
+        raise MemoryError
+    return _Sentinel(shim)

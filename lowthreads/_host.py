@@ -74,12 +74,39 @@ def _is_main_interpreter() -> bool:
 
 
 def daemon_threads_allowed() -> bool:
-    """Return whether threads may be daemons: always.
+    """Return whether threads may be daemons: in the main interpreter, always.
 
     Source: `_thread.daemon_threads_allowed`, from 3.12 on.
     """
-    return True
+    ask = getattr(_thread, "daemon_threads_allowed", None)
+    return ask is None or bool(ask())
 
+
+def _are_threads_allowed() -> bool:
+    """Return whether this interpreter, perhaps an isolated one, may have threads."""
+    if sys.version_info < (3, 12) or _is_main_interpreter():
+        return True
+    try:
+        if sys.version_info >= (3, 13):
+            interpreters = cast(Any, __import__("_interpreters"))
+            current = interpreters.get_current()[0]
+            return bool(interpreters.get_config(current).allow_threads)
+        return _has_feature(1 << 10)  # Py_RTFLAGS_THREADS
+    except (ImportError, AttributeError):
+        return True
+
+
+def _has_feature(flag: int) -> bool:
+    """Return what 3.12 alone exports of an interpreter's configuration."""
+    import ctypes
+
+    python: Any = ctypes.pythonapi
+    python.PyInterpreterState_Get.restype = ctypes.c_void_p
+    python._PyInterpreterState_HasFeature.argtypes = [ctypes.c_void_p, ctypes.c_ulong]
+    return bool(python._PyInterpreterState_HasFeature(python.PyInterpreterState_Get(), flag))
+
+
+threads_allowed = _are_threads_allowed()
 
 host: ModuleType = _thread
 """The interpreter's own module."""

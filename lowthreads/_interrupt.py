@@ -7,6 +7,7 @@ from operator import index
 
 from ._idents import main_thread
 from ._lib import lib
+from ._wait import others_are_stopped
 
 _INT_MAX = (1 << 31) - 1
 
@@ -24,6 +25,7 @@ def interrupt_main(signum: int = signal.SIGINT, /) -> None:
 
     Raises:
         ValueError: if there is no signal of that number.
+        OSError: if the interpreter ends, and has given up its handlers.
 
     Nothing happens where Python doesn't handle the signal (`SIG_DFL`, `SIG_IGN`).  Any
     thread may call it.
@@ -35,5 +37,8 @@ def interrupt_main(signum: int = signal.SIGINT, /) -> None:
         raise OverflowError("Python int too large to convert to C int")
     if not 1 <= number < signal.NSIG:
         raise ValueError("signal number out of range")
-    if callable(signal.getsignal(number)):
+    handler = signal.getsignal(number)
+    if callable(handler):
         _send(number)
+    elif handler is None and others_are_stopped():
+        raise OSError(f"Signal {number} ignored due to race condition")

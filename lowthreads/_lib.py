@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import platform
+import sys
 from importlib import import_module
 from typing import Any, Callable, Protocol
 
@@ -12,7 +12,7 @@ try:
 except ImportError as error:
     raise ImportError(
         f"{__package__} in {os.path.dirname(__file__)} has no extension that "
-        f"{platform.python_implementation()} {platform.python_version()} can load ({error}); "
+        f"{sys.implementation.name} {sys.version.split()[0]} can load ({error}); "
         'in a clone, "python -m pip install -e ." builds it in place'
     ) from error
 
@@ -114,7 +114,7 @@ ffi: FFI = _native.ffi
 native: Any = _native
 """What the extension holds besides: see `csrc/ffi/cpython/natives.h`."""
 
-if platform.python_implementation() == "CPython" and not lib.lt_ffi_add_natives():
+if sys.implementation.name == "cpython" and not lib.lt_ffi_add_natives():
     raise ImportError("the extension could not make its types")
 
 _docs: list[Any] = []  # the extension points into these

@@ -12,7 +12,7 @@ succeeds at once, and calls it for the rest; on PyPy it is all there is.
 
 from __future__ import annotations
 
-import platform
+import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ._errors import raise_release_unlocked
@@ -56,6 +56,8 @@ class LockMethods:
         Raises:
             ValueError: for a negative timeout other than -1, or one with `blocking` false.
             OverflowError: for a timeout above `TIMEOUT_MAX`.
+            RuntimeError: if it would wait while the interpreter ends, when other threads no
+                longer run (from 3.13 on, `PythonFinalizationError`).
 
         A signal whose handler raises ends the wait, with the lock not taken.
 
@@ -91,6 +93,7 @@ class LockMethods:
         return _locked(self._handle)
 
     def __enter__(self) -> bool:
+        """Take the lock, waiting until it is free if need be."""
         # As acquire: to call it would be one more place to be torn away.
         handle = self._handle
         _settle(handle)
@@ -114,7 +117,7 @@ for _method in (LockMethods.acquire, LockMethods.release, LockMethods.locked):
 
 if TYPE_CHECKING:
     _Base = LockMethods
-elif platform.python_implementation() == "CPython":
+elif sys.implementation.name == "cpython":
     document_natives(False, LockMethods)
     _cast = ffi.cast
     _POINTER = ffi.typeof("lt_lock *")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from ._lib import ffi, lib
-from ._style import Style
+from ._style import in_place
 
 _NAME_MAXLEN = lib.lt_thread_name_max()
 
@@ -17,7 +17,7 @@ def encode_name(name: str) -> bytes:
     if len(encoded) <= _NAME_MAXLEN:
         return encoded
     cut = encoded[:_NAME_MAXLEN]
-    return cut if Style.name_is_cut_anywhere else cut.decode(encoding, "ignore").encode(encoding)
+    return cut if in_place() else cut.decode(encoding, "ignore").encode(encoding)
 
 
 def set_name(name: str) -> None:

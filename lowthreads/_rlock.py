@@ -6,7 +6,7 @@ As for `lock` (`_lock.py`): `RLockMethods` is what an RLock does, and on CPython
 
 from __future__ import annotations
 
-import platform
+import sys
 from functools import wraps
 from typing import TYPE_CHECKING, NoReturn
 
@@ -71,6 +71,8 @@ class RLockMethods:
             ValueError: for a negative timeout other than -1, or one with `blocking` false.
             OverflowError: for a timeout above `TIMEOUT_MAX`, or if the thread took the lock
                 4,294,967,295 times.
+            RuntimeError: if it would wait while the interpreter ends, when other threads no
+                longer run (from 3.13 on, `PythonFinalizationError`).
 
         A signal whose handler raises ends the wait, with the lock not taken.
 
@@ -100,6 +102,7 @@ class RLockMethods:
         return _locked(self._handle)
 
     def __enter__(self) -> bool:
+        """Take the lock, waiting until it is free if need be."""
         return _acquire(self._handle, UNBOUNDED)
 
     def __exit__(self, *exc_info: object) -> None:
@@ -137,7 +140,7 @@ for _method in (RLockMethods.acquire, RLockMethods.release, RLockMethods.locked)
 
 if TYPE_CHECKING:
     _Base = RLockMethods
-elif platform.python_implementation() == "CPython":
+elif sys.implementation.name == "cpython":
     document_natives(True, RLockMethods)
     _cast = ffi.cast
     _POINTER = ffi.typeof("lt_rlock *")

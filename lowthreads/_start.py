@@ -7,14 +7,14 @@ or an errno, negative.  `kwargs` and `name` (bytes for the operating system) may
 
 from __future__ import annotations
 
-import platform
+import sys
 from itertools import count
 from typing import Any, Callable
 
 from ._lib import ffi, lib, native
 from ._unraisable import report_in_thread
 
-if platform.python_implementation() == "CPython":
+if sys.implementation.name == "cpython":
     native.report_in_thread = report_in_thread
     start_thread: Callable[[Callable[..., object], tuple[Any, ...], Any, int, int, Any], int]
     start_thread = native.start_thread

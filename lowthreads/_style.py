@@ -1,15 +1,25 @@
-"""Where versions of CPython differ and one object can't serve all, and lowthreads is installed.
+"""Where versions of `_thread` differ, one object can't serve all, and lowthreads is in its place.
 
 `import lowthreads` has one behaviour; in `_thread`'s place it has the interpreter's, which
-its standard library and tests expect.  `_dropin.install` sets these.
+its standard library and tests expect.
 """
 
+from __future__ import annotations
 
-class Style:
-    """What is in force now."""
+import sys
 
-    function_is_object = False
-    """`sys.unraisablehook` gets a thread's function as the object, as up to 3.12."""
+from ._host import host
 
-    name_is_cut_anywhere = False
-    """`set_name` cuts a name at the platform's limit, also inside of a character."""
+STARTED_BY: str | None = None
+"""With what message `sys.unraisablehook` gets a thread's function as the object; None where
+the message itself tells of the function."""
+
+if sys.implementation.name != "cpython":
+    STARTED_BY = "Exception ignored in thread {ident} started by "
+elif sys.version_info < (3, 13):
+    STARTED_BY = "Exception ignored in thread started by"
+
+
+def in_place() -> bool:
+    """Return whether something else than the interpreter's own module is `_thread`."""
+    return sys.modules.get("_thread") is not host

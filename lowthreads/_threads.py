@@ -5,7 +5,8 @@ Guarantees
   its thread-locals with the thread.
 - While the interpreter ends, no thread is between its creation and its arrival in the
   interpreter: at exit they are waited for.  After that the main thread waits for each
-  thread that it starts, and other threads can't start any.
+  thread that it starts, and other threads can't start any; no one can once the interpreter
+  lets no other thread run.
 """
 
 from __future__ import annotations
@@ -17,9 +18,11 @@ from operator import index
 from typing import Any, Callable, NoReturn, overload
 
 from ._errors import raise_at_shutdown, raise_cannot_start
+from ._host import threads_allowed
 from ._idents import get_ident, main_thread
 from ._lib import lib
 from ._start import start_thread
+from ._wait import others_are_stopped
 
 _STACK_MIN = 32768
 
@@ -30,8 +33,10 @@ _closing = False
 
 
 def refuse_when_closed() -> None:
-    """Raise if a thread that the caller starts could not be waited for."""
-    if _closing and get_ident() != main_thread():
+    """Raise if a thread that the caller starts could not run, or not be waited for."""
+    if not threads_allowed:
+        raise RuntimeError("thread is not supported for isolated subinterpreters")
+    if _closing and (others_are_stopped() or get_ident() != main_thread()):
         raise_at_shutdown()
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from typing import Any, Callable
 
-from ._style import Style
+from ._idents import get_ident
+from ._style import STARTED_BY, in_place
 
 # The type of the hook's argument, which no module has a name for.
 _HookArgs: Any = next(cls for cls in tuple.__subclasses__() if cls.__name__ == "UnraisableHookArgs")
@@ -29,8 +30,8 @@ def report(message: str, error: BaseException, obj: object) -> None:
 
 def report_in_thread(function: Callable[..., object], error: BaseException) -> None:
     """Report what a thread's function let out.  Raises nothing."""
-    if Style.function_is_object:
-        report("Exception ignored in thread started by", error, function)
+    if STARTED_BY is not None and in_place():
+        report(STARTED_BY.format(ident=get_ident()), error, function)
         return
     try:
         name = repr(function)

@@ -16,11 +16,13 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from importlib import import_module
 from typing import Any, Callable
 
+from ._errors import raise_acquire_at_shutdown
 from ._lib import lib
 from ._timeout import UNBOUNDED
 
@@ -43,6 +45,15 @@ except ImportError:
     _signals_enabled = nullcontext()
 
 
+if sys.implementation.name == "cpython":
+    # While the interpreter ends: whoever holds a lock or is to be joined won't go on.
+    others_are_stopped = sys.is_finalizing
+else:  # PyPy lets threads run to its very end
+
+    def others_are_stopped() -> bool:
+        return False
+
+
 def wait(
     handle: Any,
     nanoseconds: int = UNBOUNDED,
@@ -52,6 +63,8 @@ def wait(
 
     `lock_wait` is the shim's wait for what `handle` points to.
     """
+    if others_are_stopped():
+        raise_acquire_at_shutdown()
     since = _now()
     deadline = FOREVER if nanoseconds < 0 else min(since + nanoseconds, FOREVER)
     status = lock_wait(handle, deadline, since, _BRIEF)

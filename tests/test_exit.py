@@ -266,3 +266,128 @@ def test_another_thread_can_not_start_threads_while_the_interpreter_ends() -> No
     error = getattr(builtins, "PythonFinalizationError", RuntimeError).__name__
     output = run_child(PRELUDE + REFUSED, 0).stdout
     assert output == f"{error}: can't create new thread at interpreter shutdown\n"
+
+
+# ---- Waiting for threads that no longer run
+
+NO_FINALIZERS = pytest.mark.skipif(PYPY, reason="no finalizers run at the end, and threads go on")
+REFUSAL = getattr(builtins, "PythonFinalizationError", RuntimeError).__name__
+
+
+@NO_FINALIZERS
+def test_a_thread_that_can_not_end_any_more_is_not_joined() -> None:
+    child = run_child("""
+        from lowthreads import start_joinable_thread
+        from support import wait_until
+
+        class Joined:
+            def __init__(self, function):
+                self.itself = self  # to be collected when the interpreter ends
+                self.handle = start_joinable_thread(function)
+
+            def __del__(self):
+                for timeout in (None, 600):
+                    try:
+                        self.handle.join(timeout)
+                    except RuntimeError as error:
+                        print(type(error).__name__, error)
+                    else:
+                        print("ended")
+
+        def run_for_ever():
+            while True:
+                pass
+
+        wait_until(Joined(int).handle.is_done)
+        Joined(run_for_ever)
+        """)
+    lines = child.stdout.splitlines()
+    refusal = f"{REFUSAL} cannot join thread at interpreter shutdown"
+    assert sorted(lines) == sorted(["ended"] * 2 + [refusal] * 2)
+
+
+@NO_FINALIZERS
+@pytest.mark.parametrize("start", ["start_new_thread(print, ())", "start_joinable_thread(print)"])
+def test_a_thread_that_could_not_run_any_more_is_not_started(start: str) -> None:
+    child = run_child(
+        """
+        import sys
+        from lowthreads import start_joinable_thread, start_new_thread
+
+        class Starting:
+            def __init__(self):
+                self.itself = self  # to be collected when the interpreter ends
+
+            def __del__(self):
+                try:
+                    exec(sys.argv[1])
+                except RuntimeError as error:
+                    print(type(error).__name__, error)
+
+        Starting()
+        """,
+        start,
+    )
+    assert child.stdout == f"{REFUSAL} can't create new thread at interpreter shutdown\n"
+
+
+@NO_FINALIZERS
+@pytest.mark.parametrize("kind", ["allocate_lock", "RLock"])
+def test_a_lock_that_can_not_be_released_any_more_is_not_waited_for(kind: str) -> None:
+    child = run_child(
+        """
+        import sys
+        import lowthreads
+        from lowthreads import start_new_thread
+        from support import wait_until
+
+        kind = getattr(lowthreads, sys.argv[1])
+        free, taken = kind(), kind()
+
+        class Waiting:
+            def __init__(self):
+                self.itself = self  # to be collected when the interpreter ends
+
+            def __del__(self):
+                print(free.acquire(), taken.acquire(False), taken.acquire(timeout=0))
+                for arguments in [(), (True, 600)]:
+                    try:
+                        taken.acquire(*arguments)
+                    except RuntimeError as error:
+                        print(type(error).__name__, error)
+                try:
+                    with taken:
+                        print("taken")
+                except RuntimeError as error:
+                    print(type(error).__name__, error)
+
+        def run_for_ever():
+            with taken:
+                while True:
+                    pass
+
+        start_new_thread(run_for_ever, ())
+        wait_until(taken.locked)
+        Waiting()
+        """,
+        kind,
+    )
+    refusal = f"{REFUSAL} cannot acquire lock at interpreter finalization"
+    assert child.stdout.splitlines() == ["True False False", *[refusal] * 3]
+
+
+@NO_FINALIZERS
+def test_interrupt_main_tells_that_the_handlers_are_gone() -> None:
+    child = run_child("""
+        from lowthreads import interrupt_main
+
+        class Interrupting:
+            def __del__(self):
+                try:
+                    interrupt_main()
+                except OSError as error:
+                    print(error)
+
+        interrupting = Interrupting()
+        """)
+    assert child.stdout == "Signal 2 ignored due to race condition\n"

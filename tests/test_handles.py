@@ -516,9 +516,13 @@ def test_a_join_that_was_interrupted_can_be_done_again(timeout: str) -> None:
         signal.signal(signal.SIGALRM, raising)
         gate = held()
         handle = start_joinable_thread(gate.acquire)
-        for number in range(20):
+
+        def join(number):
             signal.setitimer(signal.ITIMER_REAL, 0.001 * (number + 1))
-            until_hit(lambda: handle.join(timeout))
+            handle.join(timeout)
+
+        for number in range(20):
+            until_hit(lambda: join(number))
             assert not handle.is_done()
         start_new_thread(lambda: interrupt_main(), ())
         until_hit(lambda: handle.join(timeout), KeyboardInterrupt)

@@ -580,3 +580,39 @@ def test_thousands_of_threads_leave_nothing_behind() -> None:
         assert _count() == 0
         print("alive")
         """)
+
+
+@pytest.mark.skipif(PYPY or sys.version_info < (3, 12), reason="they came with CPython 3.12")
+@pytest.mark.parametrize("allowed", [True, False])
+def test_an_interpreter_without_threads_gets_none(allowed: bool) -> None:
+    support = pytest.importorskip("test.support", reason="needs the interpreter's test package")
+    if not hasattr(support, "run_in_subinterp_with_config"):
+        pytest.skip("needs a test package that can make such interpreters")
+    pytest.importorskip("_testinternalcapi", reason="needs the interpreter's own test extension")
+    child = run_child(
+        """
+        import sys
+        from test.support import run_in_subinterp_with_config
+
+        inner = '''
+        import lowthreads
+        print(lowthreads.daemon_threads_allowed())
+        lock = lowthreads.allocate_lock()
+        lock.acquire()
+        try:
+            lowthreads.start_joinable_thread(lock.release).join()
+            print(lock.locked())
+        except RuntimeError as error:
+            print(error)
+        '''
+        options = dict(use_main_obmalloc=True, allow_fork=True, allow_exec=True, own_gil=False,
+                       check_multi_interp_extensions=False, allow_daemon_threads=False)
+        import textwrap
+        assert run_in_subinterp_with_config(
+            textwrap.dedent(inner), allow_threads=sys.argv[1] == "True", **options
+        ) == 0
+        """,
+        allowed,
+    )
+    outcome = "False" if allowed else "thread is not supported for isolated subinterpreters"
+    assert child.stdout.splitlines() == ["False", outcome]
