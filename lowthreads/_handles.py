@@ -210,20 +210,40 @@ def _shutdown() -> None:
 
 
 class _Sentinel(LockMethods):
-    """A lock that is released when the thread that made it has ended."""
+    """A lock that is released when the thread that made it has ended.
 
-    __slots__ = ("__weakref__", "_shim")
+    `threading` also releases the main thread's itself, and then asserts that it isn't locked;
+    so does each thread that has joined another.  The next one that waits for it may have it
+    by then, which the GIL hides in the interpreter's own.  So a sentinel that was released is
+    not locked any more.
+    """
+
+    __slots__ = ("__weakref__", "_over", "_shim")
 
     _awaited = lib.LT_FOR_THREAD
 
     def __init__(self, shim: Any) -> None:
         self._shim = ffi.gc(shim, lib.lt_handle_drop)
+        self._over = False
 
     @property
     def _handle(self) -> Any:
         return ffi.addressof(self._shim, "running")
 
-    _at_fork_reinit = lock._at_fork_reinit
+    def release(self) -> None:
+        """Unlock it, for good."""
+        LockMethods.release(self)
+        self._over = True
+
+    def locked(self) -> bool:
+        """Return whether the thread has not ended."""
+        return not self._over and LockMethods.locked(self)
+
+    def _at_fork_reinit(self) -> None:
+        """Make it as new, in the child after a fork."""
+        self._over = False
+        lib.lt_lock_reinit(self._handle)
+
     __repr__ = lock.__repr__
 
 
@@ -233,4 +253,8 @@ def _set_sentinel() -> LockMethods:
     Source: `_thread._set_sentinel`, up to 3.12.
     """
     shim = lib.lt_handle_of_self()
-    return lock() if shim == ffi.NULL else _Sentinel(shim)
+    if shim == ffi.NULL:  # not one of lowthreads' threads: it is released by hand
+        shim = lib.lt_handle_new()
+    if shim == ffi.NULL:
+        raise MemoryError
+    return _Sentinel(shim)

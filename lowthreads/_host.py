@@ -23,6 +23,7 @@ class _ExceptHookArgsMaker(_OwnExceptHookArgs):
     """What `threading.excepthook` gets; made from a sequence, like CPython's."""
 
     __slots__ = ()
+    __module__ = "_thread"
 
     def __new__(cls, values: Any) -> _ExceptHookArgsMaker:
         return tuple.__new__(cls, values)

@@ -100,6 +100,7 @@ class LockMethods:
         return _locked(self._handle)
 
     def __enter__(self) -> bool:
+        """Take the lock, waiting until it is free if need be."""
         # As acquire: to call it would be one more place to be torn away.
         handle = self._handle
         _settle(handle)

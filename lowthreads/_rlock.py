@@ -103,6 +103,7 @@ class RLockMethods:
         return _locked(self._handle)
 
     def __enter__(self) -> bool:
+        """Take the lock, waiting until it is free if need be."""
         return _acquire(self._handle, UNBOUNDED)
 
     def __exit__(self, *exc_info: object) -> None:

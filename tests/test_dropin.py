@@ -555,6 +555,56 @@ def test_exit_waits_for_threads_and_runs_atexit(order: str) -> None:
     assert child.stdout == "late\nat exit\n"
 
 
+@either_order
+def test_threads_may_wait_for_the_main_thread_to_end(order: str) -> None:
+    child = run_child(
+        PRELUDE
+        + order
+        + textwrap.dedent("""
+        import os
+        main, waiting = threading.main_thread(), []
+
+        def join_main():
+            waiting.append(1)
+            main.join()
+            os.write(1, b"joined\n")  # in one piece
+
+        for _ in range(3):
+            threading.Thread(target=join_main).start()
+        wait_until(lambda: len(waiting) == 3)
+        threading.Event().wait(0.05)  # until those who wait are handed the lock
+        """)
+    )
+    assert child.stdout == "joined\n" * 3
+
+
+@either_order
+def test_several_threads_may_join_one(order: str) -> None:
+    run(
+        """
+        for _ in range(20):
+            gate, waiting = threading.Event(), []
+            thread = threading.Thread(target=gate.wait)
+            thread.start()
+
+            def join():
+                waiting.append(1)
+                thread.join()
+                assert not thread.is_alive()
+
+            joining = [threading.Thread(target=join) for _ in range(4)]
+            for each in joining:
+                each.start()
+            wait_until(lambda: len(waiting) == 4)
+            threading.Event().wait(0.005)  # until those who wait are handed the lock
+            gate.set()
+            for each in joining:
+                each.join()
+        """,
+        order,
+    )
+
+
 # ---- Where versions differ
 
 
