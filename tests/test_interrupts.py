@@ -64,6 +64,7 @@ if os.name == "nt":
 
     USR1, USR2, ALRM = signal.SIGBREAK, signal.SIGABRT, signal.SIGTERM
     timer, timer_gate = [0], _thread.allocate_lock()
+    sys.setswitchinterval(0.0005)  # the timer needs the GIL
 
     def send(signum=USR1, ident=None):
         signal.raise_signal(signum)
@@ -830,7 +831,7 @@ def test_every_lock_is_right_after_a_storm_of_signals() -> None:
         start_new_thread(sender, ())
         set_timer(0.0002, 0.0002)
         end, turns = time.perf_counter() + SECONDS, 0
-        while time.perf_counter() < end:
+        while time.perf_counter() < end or handled <= 1000 or hits <= 50:
             turns += 1
             ping.release()
             assert insist(pong, LOST) is True, f"pong was lost in turn {turns}"
@@ -847,7 +848,6 @@ def test_every_lock_is_right_after_a_storm_of_signals() -> None:
         set_timer(0)
         signal.signal(USR1, signal.SIG_IGN)
         print(f"{turns} turns, {handled} signals, {hits} of them ended an acquire")
-        assert handled > 1000 and hits > 50
         assert rallies[0] == rallies[1] == turns
         assert not shared.locked() and shared.acquire(False)
         assert never.locked() and ping.locked() and pong.locked() and ended.locked()
