@@ -64,6 +64,7 @@ if os.name == "nt":
 
     USR1, USR2, ALRM = signal.SIGBREAK, signal.SIGABRT, signal.SIGTERM
     timer, timer_gate = [0], _thread.allocate_lock()
+    sys.setswitchinterval(0.0005)  # the timer needs the GIL
 
     def send(signum=USR1, ident=None):
         signal.raise_signal(signum)
@@ -678,22 +679,25 @@ NONE_IS_MISSED = """
 """
 
 
+ROUNDS = 800 if WINDOWS else 3000  # system calls take longer there
+
+
 @pytest.mark.parametrize(
     "how", ["interrupt_main", "thread", pytest.param("process", marks=other_processes)]
 )
 def test_no_signal_is_missed_at_the_start_of_a_wait(how: str) -> None:
-    run(NONE_IS_MISSED, how, 3000)
+    run(NONE_IS_MISSED, how, ROUNDS)
 
 
 def test_no_signal_is_missed_that_follows_another_one() -> None:
     # The first one, whose handler returns, makes the wait go from one way to sleep to
     # another.
-    run(NONE_IS_MISSED, "two", 3000)
+    run(NONE_IS_MISSED, "two", ROUNDS)
 
 
 @torn
 def test_the_wake_up_descriptor_is_given_back_whenever_a_handler_raises() -> None:
-    run(NONE_IS_MISSED, "descriptor", 3000)
+    run(NONE_IS_MISSED, "descriptor", ROUNDS)
 
 
 def test_no_signal_is_missed_when_a_wait_is_no_longer_brief() -> None:
@@ -827,7 +831,7 @@ def test_every_lock_is_right_after_a_storm_of_signals() -> None:
         start_new_thread(sender, ())
         set_timer(0.0002, 0.0002)
         end, turns = time.perf_counter() + SECONDS, 0
-        while time.perf_counter() < end:
+        while time.perf_counter() < end or handled <= 1000 or hits <= 50:
             turns += 1
             ping.release()
             assert insist(pong, LOST) is True, f"pong was lost in turn {turns}"
@@ -844,7 +848,6 @@ def test_every_lock_is_right_after_a_storm_of_signals() -> None:
         set_timer(0)
         signal.signal(USR1, signal.SIG_IGN)
         print(f"{turns} turns, {handled} signals, {hits} of them ended an acquire")
-        assert handled > 1000 and hits > 50
         assert rallies[0] == rallies[1] == turns
         assert not shared.locked() and shared.acquire(False)
         assert never.locked() and ping.locked() and pong.locked() and ended.locked()

@@ -55,7 +55,12 @@ def test_exported_names_exist_once() -> None:
 
 def test_without_its_extension_the_package_says_how_to_build_it(tmp_path: Path) -> None:
     package = Path(lowthreads.__file__).parent
-    shutil.copytree(package, tmp_path / "unbuilt", ignore=shutil.ignore_patterns("_native*"))
+    shutil.copytree(
+        package,
+        tmp_path / "unbuilt",
+        ignore=shutil.ignore_patterns("_native*"),
+        copy_function=shutil.copyfile,  # Wine lacks what copy2 uses
+    )
     body = """
         import sys
         sys.path.insert(0, sys.argv[1])

@@ -801,7 +801,7 @@ STORM = """
     signal.signal(ALRM, handler)
     set_timer(0.0002, 0.0002)
     end, turns = time.monotonic() + 1.2, 0
-    while time.monotonic() < end and not wrong:
+    while (time.monotonic() < end or handled <= 100) and not wrong:
         turns += 1
         insist()
         insist()
@@ -818,7 +818,6 @@ STORM = """
     set_timer(0)
     print(f"{how}: {turns} turns, {handled} signals, {hits} hits")
     assert not wrong, (turns, hits, wrong[:3])
-    assert handled > 100
     assert is_free(rlock) and not mask()
     """
 
@@ -852,7 +851,7 @@ def test_acquire_restore_is_not_torn_by_signals() -> None:
         rlock.acquire()
         rlock.acquire()
         number = 0
-        while time.monotonic() < end:
+        while time.monotonic() < end or hits <= 50:
             number += 1
             state = rlock._release_save()
             try:
@@ -869,7 +868,6 @@ def test_acquire_restore_is_not_torn_by_signals() -> None:
         stop = True
         assert count_levels(rlock) == 2
         print(f"{number} turns, {hits} hits")
-        assert hits > 50
         """)
 
 

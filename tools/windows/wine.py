@@ -126,8 +126,16 @@ def environment(prefix: Path) -> dict[str, str]:
     return env
 
 
+def _launcher(prefix: Path) -> str:
+    source = Path(__file__).with_name("launch.c")
+    program = prefix / "launch.exe"
+    if not program.exists() or program.stat().st_mtime < source.stat().st_mtime:
+        subprocess.run([GCC, "-O2", str(source), "-o", str(program)], check=True)
+    return str(program)
+
+
 def run(prefix: Path, command: list[str], extra: dict[str, str] | None = None) -> int:
-    """Run a Windows program, in the current folder; return its exit status."""
+    """Run a Windows program, in the current folder; return its exit status, in 8 bits."""
     env = {**environment(prefix), **(extra or {})}
     quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
     quiet["stderr"] = subprocess.DEVNULL
@@ -137,7 +145,7 @@ def run(prefix: Path, command: list[str], extra: dict[str, str] | None = None) -
     subprocess.run([WINE, "cmd.exe", "/c", "exit"], env=env, check=False, **quiet)
     # Pipes: Wine can't tell Python what a plain file is, and then Python doesn't start.
     with subprocess.Popen(
-        [WINE, *command],
+        [WINE, _launcher(prefix), *command],
         env=env,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
