@@ -21,11 +21,16 @@
  *               costs one wake-up, not one each time.
  *   LT_EDITING  held for the queue (newest, and the waiters' next, prev and progress).
  *               LT_LOCKED may be set at any time meanwhile, by a thread that barges in,
- *               or cleared, by a release that need not look at the queue.
+ *               or cleared, by a release that need not look at the queue; but not while
+ *               LT_FRESH is set.
+ *   LT_FRESH    the lock is held, by one who may not know it yet, see lt_lock_undo.  Set
+ *               together with LT_LOCKED and within an edit, in which owner is stored too:
+ *               who edits and sees it knows whose it is.  (With owner alone to tell, a
+ *               thread that undoes could take for its own what another one just took.)
+ *               Cleared with LT_LOCKED, or by its owner, who settles.
  *   newest      the last waiter of a ring, whose next is the first; NULL when empty.
  *   owner       ident of who took the lock last, a fact about the past: the lock may be
- *               free, or released by another.  Written by who takes it or hands it over,
- *               and for LT_FRESH by who took it.
+ *               free, or released by another.  Written by who takes it or hands it over.
  *
  *   from                      event                          to
  *   -                         try, wait                      LOCKED
@@ -38,6 +43,8 @@
  *   LOCKED QUEUED WAKING      release                        QUEUED WAKING
  *   LOCKED QUEUED WAKING      woken waiter came too late     LOCKED QUEUED
  *   LOCKED QUEUED [WAKING]    a waiter gives up              LOCKED (QUEUED) [WAKING]
+ *
+ * LT_FRESH comes and goes with LT_LOCKED, for those who mark what they take.
  *
  * A woken waiter that gives up while the lock is free takes it instead, so that
  * LT_WAKING never ends with the lock free and threads waiting. */
@@ -62,6 +69,7 @@ typedef struct lt_waiter {
     lt_parker parker;
     int64_t since;
     uintptr_t ident;
+    uint32_t mark; /* LT_FRESH or 0: what it sets beside LT_LOCKED */
     progress progress;
 } waiter;
 
@@ -151,12 +159,35 @@ static bool take_as_woken(lt_lock *lock, waiter *self)
                 return false;
             }
         } else if (lt_cas_acquire(&lock->state, &state,
-                                  (state | LT_LOCKED) & ~(uint32_t)LT_WAKING)) {
+                                  (state | LT_LOCKED | self->mark) & ~(uint32_t)LT_WAKING)) {
             own(lock, self->ident);
             remove_waiter(lock, self);
             return true;
         }
     }
+}
+
+bool lt_lock_try_marked(lt_lock *lock)
+{
+    unsigned spins = 0;
+    uint32_t state = lt_load(&lock->state);
+    while (!(state & LT_LOCKED)) {
+        uint32_t taken = state | LT_LOCKED | LT_FRESH;
+        if (state & LT_EDITING) {
+            state = await_edit(lock, &spins);
+        } else if (lt_cas_acquire(&lock->state, &state, taken | LT_EDITING)) {
+            own(lock, lt_thread_ident());
+            /* In place of end_edit: nobody else may change these bits now. */
+            lt_store_release(&lock->state, taken);
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool try_to_take(lt_lock *lock, uint32_t mark)
+{
+    return mark ? lt_lock_try_marked(lock) : lt_lock_try(lock);
 }
 
 /* Takes the lock, or joins the queue while another thread holds it. */
@@ -166,10 +197,9 @@ static bool take_or_enqueue(lt_lock *lock, waiter *self)
     uint32_t state = lt_load(&lock->state);
     for (;;) {
         if (!(state & LT_LOCKED)) {
-            if (lt_cas_acquire(&lock->state, &state, state | LT_LOCKED)) {
-                own(lock, self->ident);
+            if (try_to_take(lock, self->mark))
                 return true;
-            }
+            state = lt_load(&lock->state);
         } else if (state & LT_EDITING) {
             state = await_edit(lock, &spins);
         } else if (lt_cas_acquire(&lock->state, &state, state | LT_QUEUED | LT_EDITING)) {
@@ -204,11 +234,13 @@ static lt_status sleep_in_queue(lt_lock *lock, waiter *self, int64_t deadline,
     }
 }
 
-lt_status lt_lock_wait(lt_lock *lock, int64_t deadline, int64_t since, lt_patience patience)
+static lt_status wait_for(lt_lock *lock, int64_t deadline, int64_t since, lt_patience patience,
+                          uint32_t mark)
 {
     waiter self;
     self.ident = lt_thread_ident();
     self.since = since;
+    self.mark = mark;
     self.progress = WAITING;
     lt_parker_init(&self.parker);
     lt_status status = LT_ACQUIRED;
@@ -216,6 +248,17 @@ lt_status lt_lock_wait(lt_lock *lock, int64_t deadline, int64_t since, lt_patien
         status = sleep_in_queue(lock, &self, deadline, patience);
     lt_parker_destroy(&self.parker);
     return status;
+}
+
+lt_status lt_lock_wait(lt_lock *lock, int64_t deadline, int64_t since, lt_patience patience)
+{
+    return wait_for(lock, deadline, since, patience, 0);
+}
+
+lt_status lt_lock_wait_marked(lt_lock *lock, int64_t deadline, int64_t since,
+                              lt_patience patience)
+{
+    return wait_for(lock, deadline, since, patience, LT_FRESH);
 }
 
 /* ---- Releasing --------------------------------------------------------------- */
@@ -229,10 +272,10 @@ static void release_to_first(lt_lock *lock)
         remove_waiter(lock, chosen);
         own(lock, chosen->ident);
         chosen->progress = HANDED;
-        end_edit(lock, 0, 0);
+        end_edit(lock, chosen->mark, LT_FRESH & ~chosen->mark);
     } else {
         chosen->progress = WOKEN;
-        end_edit(lock, LT_WAKING, LT_LOCKED);
+        end_edit(lock, LT_WAKING, LT_LOCKED | LT_FRESH);
     }
     lt_unpark(&chosen->parker);
 }
@@ -242,13 +285,14 @@ bool lt__lock_release_slowly(lt_lock *lock)
     unsigned spins = 0;
     uint32_t state = lt_load(&lock->state);
     for (;;) {
+        bool edits = (state & LT_EDITING) != 0;
         if (!(state & LT_LOCKED))
             return false;
-        if ((state & (LT_QUEUED | LT_WAKING)) != LT_QUEUED) {
+        if ((state & (LT_QUEUED | LT_WAKING)) != LT_QUEUED && !(edits && (state & LT_FRESH))) {
             /* Nobody waits, or one who was woken is on its way. */
-            if (lt_cas_release(&lock->state, &state, state & ~(uint32_t)LT_LOCKED))
+            if (lt_cas_release(&lock->state, &state, state & ~(uint32_t)(LT_LOCKED | LT_FRESH)))
                 return true;
-        } else if (state & LT_EDITING) {
+        } else if (edits) {
             state = await_edit(lock, &spins);
         } else if (lt_cas_acquire(&lock->state, &state, state | LT_EDITING)) {
             release_to_first(lock);
@@ -259,25 +303,41 @@ bool lt__lock_release_slowly(lt_lock *lock)
 
 /* ---- Being torn away -------------------------------------------------------- */
 
-void lt_lock_settle(lt_lock *lock)
+/* Whether it is marked, and the calling thread's.  Only an edit makes sure of it; but "no"
+ * is the truth, for what this thread took it sees. */
+static bool is_mine(lt_lock *lock)
 {
-    uintptr_t self = lt_thread_ident();
-    uintptr_t fresh = self | LT_FRESH;
-    if (lt_load_uptr(&lock->owner) == fresh)
-        lt_cas_uptr(&lock->owner, &fresh, self);
+    uint32_t fresh = LT_LOCKED | LT_FRESH;
+    return (lt_load(&lock->state) & fresh) == fresh &&
+           lt_lock_owner(lock) == lt_thread_ident();
 }
 
-/* Not if another thread released the lock meanwhile, and took it. */
-void lt_lock_mark(lt_lock *lock)
+void lt_lock_settle(lt_lock *lock)
 {
-    uintptr_t self = lt_thread_ident();
-    lt_cas_uptr(&lock->owner, &self, self | LT_FRESH);
+    if (!is_mine(lock))
+        return;
+    begin_edit(lock);
+    end_edit(lock, 0, is_mine(lock) ? LT_FRESH : 0);
+}
+
+void lt__lock_mark(lt_lock *lock)
+{
+    begin_edit(lock);
+    end_edit(lock, LT_FRESH, 0);
 }
 
 bool lt_lock_undo(lt_lock *lock)
 {
-    uintptr_t fresh = lt_thread_ident() | LT_FRESH;
-    return lt_lock_locked(lock) && lt_load_uptr(&lock->owner) == fresh && lt_lock_release(lock);
+    if (!is_mine(lock))
+        return false;
+    begin_edit(lock);
+    bool mine = is_mine(lock);
+    uint32_t state = lt_load(&lock->state);
+    if (mine && (state & (LT_QUEUED | LT_WAKING)) == LT_QUEUED)
+        release_to_first(lock);
+    else
+        end_edit(lock, 0, mine ? LT_LOCKED | LT_FRESH : 0);
+    return mine;
 }
 
 void lt_lock_reinit(lt_lock *lock)

@@ -97,7 +97,7 @@ struct lt_waiter;
  * not move or be freed while a thread waits for it.  lock.c describes the fields. */
 typedef struct lt_lock {
     lt_atomic_u32 state;
-    uint32_t levels; /* of an lt_rlock */
+    lt_atomic_u32 levels; /* of an lt_rlock */
     struct lt_waiter *newest;
     lt_atomic_uptr owner;
 } lt_lock;
@@ -107,11 +107,13 @@ enum {
     LT_QUEUED = 2u,  /* threads wait in the queue */
     LT_WAKING = 4u,  /* one of them was woken and has not looked yet: wake no other */
     LT_EDITING = 8u, /* a thread edits the queue (a spin lock of a few instructions) */
+    LT_FRESH = 16u,  /* marked: whoever took the lock may not know it, see lt_lock_undo */
 };
 
-#define LT_FRESH ((uintptr_t)1) /* in owner, beside the ident: see lt_lock_mark */
-
 bool lt__lock_release_slowly(lt_lock *lock);
+
+/* Marks a lock that the calling thread holds, and that nobody else may release. */
+void lt__lock_mark(lt_lock *lock);
 
 /* Takes the lock if it is free.  Never blocks. */
 static inline bool lt_lock_try(lt_lock *lock)
@@ -142,10 +144,14 @@ static inline bool lt_lock_release(lt_lock *lock)
 }
 
 /* For a caller that may be torn away (by an exception out of a signal handler) before it
- * sees whether it took the lock: it settles, then tries and waits and marks what it took,
- * all in C, and if it is torn away it undoes, which releases the lock if it is marked. */
+ * sees whether it took the lock: it settles, then tries and waits by these, which mark what
+ * they take, and if it is torn away it undoes: that releases what it took since, if no
+ * other thread did so meanwhile, and else returns false.  A try may wait for the edit of
+ * a queue. */
 void lt_lock_settle(lt_lock *lock);
-void lt_lock_mark(lt_lock *lock);
+bool lt_lock_try_marked(lt_lock *lock);
+lt_status lt_lock_wait_marked(lt_lock *lock, int64_t deadline, int64_t since,
+                              lt_patience patience);
 bool lt_lock_undo(lt_lock *lock);
 
 /* Whether a thread holds the lock. */
@@ -157,7 +163,7 @@ static inline bool lt_lock_locked(lt_lock *lock)
 /* The ident of the thread that last took the lock, 0 if none ever did. */
 static inline uintptr_t lt_lock_owner(lt_lock *lock)
 {
-    return lt_load_uptr(&lock->owner) & ~LT_FRESH;
+    return lt_load_uptr(&lock->owner);
 }
 
 /* Makes the lock as new.  In the child after a fork: nobody waits there. */
@@ -193,20 +199,23 @@ static inline uintptr_t lt_rlock_owner(lt_rlock *rlock)
 /* How often the thread that holds it took it. */
 static inline uint32_t lt_rlock_levels(lt_rlock *rlock)
 {
-    return rlock->lock.levels;
+    return lt_load(&rlock->lock.levels);
 }
 
 /* Takes it if it is free or the calling thread's: LT_ACQUIRED, LT_TIMED_OUT if it is
  * another's, LT_OVERFLOW.  Never blocks. */
 static inline lt_status lt_rlock_try(lt_rlock *rlock)
 {
+    uint32_t levels = lt_rlock_levels(rlock);
     if (lt_rlock_owned(rlock)) {
-        if (rlock->lock.levels == LT_RLOCK_MAX)
+        if (levels == LT_RLOCK_MAX)
             return LT_OVERFLOW;
-    } else if (!lt_lock_try(&rlock->lock)) {
+    } else if (lt_lock_try(&rlock->lock)) {
+        levels = 0;
+    } else {
         return LT_TIMED_OUT;
     }
-    rlock->lock.levels++;
+    lt_store(&rlock->lock.levels, levels + 1);
     return LT_ACQUIRED;
 }
 
@@ -218,7 +227,9 @@ static inline bool lt_rlock_release(lt_rlock *rlock)
 {
     if (!lt_rlock_owned(rlock))
         return false;
-    if (--rlock->lock.levels == 0) {
+    uint32_t left = lt_rlock_levels(rlock) - 1;
+    lt_store(&rlock->lock.levels, left);
+    if (left == 0) {
         /* Before it is free: an owner that is gone could be taken for the next one. */
         lt_store_uptr(&rlock->lock.owner, 0);
         lt_lock_release(&rlock->lock);
@@ -236,7 +247,9 @@ void lt_rlock_adopt(lt_rlock *rlock, uintptr_t ident, uint32_t levels);
 
 /* As for the lock; to undo releases once. */
 void lt_rlock_settle(lt_rlock *rlock);
-void lt_rlock_mark(lt_rlock *rlock);
+lt_status lt_rlock_try_marked(lt_rlock *rlock);
+lt_status lt_rlock_wait_marked(lt_rlock *rlock, int64_t deadline, int64_t since,
+                               lt_patience patience);
 bool lt_rlock_undo(lt_rlock *rlock);
 void lt_rlock_reinit(lt_rlock *rlock);
 

@@ -11,7 +11,16 @@ lt_status lt_rlock_wait(lt_rlock *rlock, int64_t deadline, int64_t since, lt_pat
 {
     lt_status status = lt_lock_wait(&rlock->lock, deadline, since, patience);
     if (status == LT_ACQUIRED)
-        rlock->lock.levels = 1;
+        lt_store(&rlock->lock.levels, 1);
+    return status;
+}
+
+lt_status lt_rlock_wait_marked(lt_rlock *rlock, int64_t deadline, int64_t since,
+                               lt_patience patience)
+{
+    lt_status status = lt_lock_wait_marked(&rlock->lock, deadline, since, patience);
+    if (status == LT_ACQUIRED)
+        lt_store(&rlock->lock.levels, 1);
     return status;
 }
 
@@ -19,15 +28,15 @@ uint32_t lt_rlock_release_all(lt_rlock *rlock)
 {
     if (!lt_rlock_owned(rlock))
         return 0;
-    uint32_t levels = rlock->lock.levels;
-    rlock->lock.levels = 1;
+    uint32_t levels = lt_rlock_levels(rlock);
+    lt_store(&rlock->lock.levels, 1);
     lt_rlock_release(rlock);
     return levels;
 }
 
 void lt_rlock_restore(lt_rlock *rlock, uint32_t levels)
 {
-    rlock->lock.levels = levels;
+    lt_store(&rlock->lock.levels, levels);
 }
 
 void lt_rlock_adopt(lt_rlock *rlock, uintptr_t ident, uint32_t levels)
@@ -42,19 +51,29 @@ void lt_rlock_settle(lt_rlock *rlock)
     lt_lock_settle(&rlock->lock);
 }
 
-void lt_rlock_mark(lt_rlock *rlock)
+lt_status lt_rlock_try_marked(lt_rlock *rlock)
 {
-    lt_lock_mark(&rlock->lock);
+    if (!lt_rlock_owned(rlock)) {
+        if (!lt_lock_try_marked(&rlock->lock))
+            return LT_TIMED_OUT;
+        lt_store(&rlock->lock.levels, 1);
+        return LT_ACQUIRED;
+    }
+    lt_status status = lt_rlock_try(rlock);
+    if (status == LT_ACQUIRED)
+        lt__lock_mark(&rlock->lock);
+    return status;
 }
 
+/* Nobody else can release it: that it is marked, and the calling thread's, stays so. */
 bool lt_rlock_undo(lt_rlock *rlock)
 {
-    uintptr_t fresh = lt_thread_ident() | LT_FRESH;
-    return lt_load_uptr(&rlock->lock.owner) == fresh && lt_rlock_release(rlock);
+    return lt_rlock_owned(rlock) && (lt_load(&rlock->lock.state) & LT_FRESH) &&
+           lt_rlock_release(rlock);
 }
 
 void lt_rlock_reinit(lt_rlock *rlock)
 {
     lt_lock_reinit(&rlock->lock);
-    rlock->lock.levels = 0;
+    lt_store(&rlock->lock.levels, 0);
 }

@@ -25,7 +25,7 @@ __all__ = ["TIMEOUT_MAX", "LockType", "allocate", "allocate_lock", "error", "loc
 error = RuntimeError
 """Raised on thread-specific errors."""
 
-_try = lib.lt_ffi_lock_try_marked
+_try = lib.lt_lock_try_marked
 _release = lib.lt_lock_release
 _settle = lib.lt_lock_settle
 _undo = lib.lt_lock_undo

@@ -16,7 +16,7 @@ from ._lock import full_name
 from ._timeout import DEFAULT, UNBOUNDED, check_timeout
 from ._wait import FOREVER, wait
 
-_try = lib.lt_ffi_rlock_try_marked
+_try = lib.lt_rlock_try_marked
 _wait = lib.lt_ffi_rlock_wait_marked
 _release = lib.lt_rlock_release
 _settle = lib.lt_rlock_settle

@@ -16,7 +16,7 @@
 
 typedef struct { ...; } lt_lock;
 
-bool lt_ffi_lock_try_marked(lt_lock *);          /* never blocks */
+bool lt_lock_try_marked(lt_lock *);              /* never blocks */
 bool lt_lock_release(lt_lock *);                 /* never blocks */
 void lt_lock_settle(lt_lock *);                  /* never blocks */
 bool lt_lock_undo(lt_lock *);                    /* never blocks */
@@ -28,7 +28,7 @@ int lt_ffi_lock_wait_marked(lt_lock *, int64_t deadline, int64_t since, int pati
 
 typedef struct { ...; } lt_rlock;
 
-int lt_ffi_rlock_try_marked(lt_rlock *);         /* never blocks */
+int lt_rlock_try_marked(lt_rlock *);             /* never blocks */
 bool lt_rlock_release(lt_rlock *);               /* never blocks */
 bool lt_rlock_locked(lt_rlock *);                /* never blocks */
 uintptr_t lt_rlock_owner(lt_rlock *);            /* never blocks */

@@ -26,7 +26,7 @@ static lt_patience lt_ffi_patience(int patience)
     return lt_thread_ident() == lt_ffi_main_thread() ? (lt_patience)patience : LT_PLAIN;
 }
 
-/* lt_lock_wait, detached. */
+/* lt_lock_wait and the like, detached. */
 static int lt_ffi_lock_wait(lt_lock *lock, int64_t deadline, int64_t since, int patience)
 {
     lt_detached state = lt_detach();
@@ -37,47 +37,31 @@ static int lt_ffi_lock_wait(lt_lock *lock, int64_t deadline, int64_t since, int 
 
 static int lt_ffi_rlock_wait(lt_rlock *rlock, int64_t deadline, int64_t since, int patience)
 {
-    int status = lt_ffi_lock_wait(&rlock->lock, deadline, since, patience);
-    if (status == LT_ACQUIRED)
-        lt_rlock_restore(rlock, 1);
-    return status;
+    lt_detached state = lt_detach();
+    lt_status status = lt_rlock_wait(rlock, deadline, since, lt_ffi_patience(patience));
+    lt_attach(state);
+    return (int)status;
 }
 
-#include "interpreter.h"
-
-/* The same, and the try, for callers in Python: lt_lock_undo gives back what they took. */
+/* For callers in Python. */
 static int lt_ffi_lock_wait_marked(lt_lock *lock, int64_t deadline, int64_t since, int patience)
 {
-    int status = lt_ffi_lock_wait(lock, deadline, since, patience);
-    if (status == LT_ACQUIRED)
-        lt_lock_mark(lock);
-    return status;
-}
-
-static bool lt_ffi_lock_try_marked(lt_lock *lock)
-{
-    bool taken = lt_lock_try(lock);
-    if (taken)
-        lt_lock_mark(lock);
-    return taken;
+    lt_detached state = lt_detach();
+    lt_status status = lt_lock_wait_marked(lock, deadline, since, lt_ffi_patience(patience));
+    lt_attach(state);
+    return (int)status;
 }
 
 static int lt_ffi_rlock_wait_marked(lt_rlock *rlock, int64_t deadline, int64_t since,
                                     int patience)
 {
-    int status = lt_ffi_rlock_wait(rlock, deadline, since, patience);
-    if (status == LT_ACQUIRED)
-        lt_rlock_mark(rlock);
-    return status;
+    lt_detached state = lt_detach();
+    lt_status status = lt_rlock_wait_marked(rlock, deadline, since, lt_ffi_patience(patience));
+    lt_attach(state);
+    return (int)status;
 }
 
-static int lt_ffi_rlock_try_marked(lt_rlock *rlock)
-{
-    int status = lt_rlock_try(rlock);
-    if (status == LT_ACQUIRED)
-        lt_rlock_mark(rlock);
-    return status;
-}
+#include "interpreter.h"
 
 static void lt_ffi_await_arrivals(void)
 {
@@ -96,9 +80,9 @@ static void lt_ffi_after_fork(void)
 /* With the main thread's ident.  Returns 0 or an errno; again, does nothing. */
 static int lt_ffi_init(uintptr_t main_thread)
 {
-    if (lt_ffi_main_thread() != 0)
+    uintptr_t unknown = 0;
+    if (!lt_cas_uptr(&lt_main_thread, &unknown, main_thread))
         return 0;
-    lt_ffi_set_main_thread(main_thread);
     return lt_platform_watch_forks(lt_ffi_after_fork);
 }
 

@@ -199,12 +199,10 @@ static void (*volatile look)(void) = look_for_late_wakers;
 bool wait_until(lt_lock *lock, int64_t deadline, int64_t since)
 {
     lt_lock_settle(lock);
-    lt_status status = lt_lock_wait(lock, deadline, since, LT_PLAIN);
+    lt_status status = lt_lock_wait_marked(lock, deadline, since, LT_PLAIN);
     look();
     CHECK(status == LT_ACQUIRED || status == LT_TIMED_OUT);
     CHECK(status == LT_ACQUIRED || (deadline != LT_FOREVER && lt_now() >= deadline));
-    if (status == LT_ACQUIRED)
-        lt_lock_mark(lock);
     return status == LT_ACQUIRED;
 }
 

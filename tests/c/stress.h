@@ -106,7 +106,7 @@ void check_counts(guarded *it, int index);
 struct lt_waiter *hold_queue(lt_lock *lock);
 void let_queue(lt_lock *lock);
 
-/* lt_lock_wait, without signals, so that what it takes can be undone.  Checks what it can
+/* lt_lock_wait_marked, without signals, so that what it takes can be undone.  Checks what it can
  * about the result. */
 bool wait_until(lt_lock *lock, int64_t deadline, int64_t since);
 bool wait_forever(lt_lock *lock);

@@ -109,7 +109,9 @@ static void test_undo(void)
     lt_lock lock = {0};
     CHECK(lt_lock_try(&lock));
     CHECK(!lt_lock_undo(&lock)); /* not marked */
-    lt_lock_mark(&lock);
+    CHECK(lt_lock_release(&lock));
+    CHECK(lt_lock_try_marked(&lock));
+    CHECK(!lt_lock_try_marked(&lock) && !lt_lock_try(&lock));
     CHECK(lt_lock_owner(&lock) == lt_thread_ident());
     CHECK(lt_lock_undo(&lock));
     CHECK(!lt_lock_undo(&lock));
@@ -136,12 +138,18 @@ static void take_over(worker *self)
     self->operations++;
 }
 
-/* A lock that another thread released, and took, before it was marked is not marked. */
-static void test_late_mark(void)
+static void take_over_marked(worker *self)
 {
-    CHECK(lt_lock_try(&edge.lock));
-    run_workers(1, take_over);
-    lt_lock_mark(&edge.lock);
+    CHECK(lt_lock_release(&edge.lock));
+    CHECK(lt_lock_try_marked(&edge.lock));
+    self->operations++;
+}
+
+/* A lock that another thread released, and took, can't be undone. */
+static void test_late_undo(bool marked)
+{
+    CHECK(lt_lock_try_marked(&edge.lock));
+    run_workers(1, marked ? take_over_marked : take_over);
     CHECK(!lt_lock_undo(&edge.lock));
     CHECK(lt_lock_owner(&edge.lock) == stress_workers[0].ident);
     CHECK(lt_lock_release(&edge.lock));
@@ -170,8 +178,10 @@ static void test_rlock(void)
     CHECK(lt_rlock_try(&rlock) == LT_ACQUIRED);
     CHECK(lt_rlock_levels(&rlock) == 2);
     CHECK(!lt_rlock_undo(&rlock));
-    lt_rlock_mark(&rlock);
+    CHECK(lt_rlock_try_marked(&rlock) == LT_ACQUIRED);
+    CHECK(lt_rlock_levels(&rlock) == 3);
     CHECK(lt_rlock_undo(&rlock));
+    CHECK(lt_rlock_release(&rlock));
     CHECK(lt_rlock_levels(&rlock) == 1 && lt_rlock_locked(&rlock));
     lt_rlock_restore(&rlock, LT_RLOCK_MAX);
     CHECK(lt_rlock_try(&rlock) == LT_OVERFLOW);
@@ -306,7 +316,8 @@ static void run_edges(void)
     test_unlocked();
     test_deadlines();
     test_undo();
-    test_late_mark();
+    test_late_undo(false);
+    test_late_undo(true);
     test_reinit();
     test_rlock();
     test_parker();

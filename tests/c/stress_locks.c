@@ -347,6 +347,9 @@ static void foreign_body(worker *self)
         guarded *it = &foreign[which];
         int64_t now = lt_now();
         empty_box(&boxes[self->index]);
+        /* What this thread gave away was released: undoing must not hit who has it now. */
+        if (lt_load_acquire(&theirs->full) == 0)
+            CHECK(!lt_lock_undo(&foreign[0].lock) && !lt_lock_undo(&foreign[1].lock));
         if (!wait_until(&it->lock, now + pick(self, 300000), pick(self, 2) ? LONG_AGO : now))
             continue;
         enter(it, self);
@@ -384,7 +387,7 @@ static void undo_body(worker *self)
         int64_t now = lt_now();
         int64_t since = pick(self, 3) == 0 ? LONG_AGO : now;
         lt_lock_settle(&one.lock);
-        bool taken = pick(self, 2) ? lt_lock_try(&one.lock)
+        bool taken = pick(self, 2) ? lt_lock_try_marked(&one.lock)
                                    : wait_until(&one.lock, now + pick(self, 100000), since);
         self->operations++;
         if (!taken) {
@@ -392,7 +395,6 @@ static void undo_body(worker *self)
             linger(self);
             continue;
         }
-        lt_lock_mark(&one.lock);
         enter(&one, self);
         self->entered[0]++;
         linger(self);
@@ -419,29 +421,34 @@ static void run_undo(void)
 enum { MIXED = 3 };
 static guarded mixed[MIXED];
 
-static bool take_somehow(guarded *it, worker *self)
+/* Whether it was taken, and marked. */
+typedef enum taken { NOT_TAKEN, TAKEN, MARKED } taken;
+
+static taken take_somehow(guarded *it, worker *self)
 {
     int64_t now = lt_now();
     int64_t since = pick(self, 8) == 0 ? LONG_AGO : pick(self, 8) == 0 ? NEVER : now;
     lt_status status;
-    switch (pick(self, 5)) {
+    switch (pick(self, 6)) {
     case 0:
-        return lt_lock_try(&it->lock);
+        return lt_lock_try(&it->lock) ? TAKEN : NOT_TAKEN;
     case 1:
-        return wait_until(&it->lock, now + pick(self, 2000000), since);
+        return wait_until(&it->lock, now + pick(self, 2000000), since) ? MARKED : NOT_TAKEN;
     case 2:
         do
             status = lt_lock_wait(&it->lock, LT_FOREVER, since, LT_BRIEF);
         while (status == LT_INTERRUPTED);
         CHECK(status == LT_ACQUIRED);
-        return true;
+        return TAKEN;
     case 3:
         hold_queue(&it->lock);
         linger(self);
         let_queue(&it->lock);
-        return false;
+        return NOT_TAKEN;
+    case 4:
+        return lt_lock_try_marked(&it->lock) ? MARKED : NOT_TAKEN;
     default:
-        return wait_until(&it->lock, LT_FOREVER, since);
+        return wait_until(&it->lock, LT_FOREVER, since) ? MARKED : NOT_TAKEN;
     }
 }
 
@@ -450,7 +457,8 @@ static void mix_from(int first, worker *self)
     int which = first + (int)pick(self, (uint32_t)(MIXED - first));
     guarded *it = &mixed[which];
     self->operations++;
-    if (!take_somehow(it, self))
+    taken how = take_somehow(it, self);
+    if (how == NOT_TAKEN)
         return;
     enter(it, self);
     self->entered[which]++;
@@ -458,8 +466,7 @@ static void mix_from(int first, worker *self)
     if (which + 1 < MIXED && pick(self, 2) == 0)
         mix_from(which + 1, self);
     leave(it, self);
-    lt_lock_mark(&it->lock);
-    CHECK(pick(self, 2) == 0 ? lt_lock_release(&it->lock) : lt_lock_undo(&it->lock));
+    CHECK(how == MARKED && pick(self, 2) ? lt_lock_undo(&it->lock) : lt_lock_release(&it->lock));
 }
 
 static void mix_body(worker *self)
@@ -486,16 +493,15 @@ static bool take_rlock(worker *self)
 {
     int64_t now = lt_now();
     lt_rlock_settle(&re_entrant);
-    lt_status status = lt_rlock_try(&re_entrant);
+    lt_status status = lt_rlock_try_marked(&re_entrant);
     if (status == LT_TIMED_OUT && pick(self, 4) != 0)
-        status = lt_rlock_wait(&re_entrant, pick(self, 2) ? LT_FOREVER : now + pick(self, 100000),
-                               pick(self, 4) == 0 ? LONG_AGO : now, LT_PLAIN);
+        status = lt_rlock_wait_marked(&re_entrant,
+                                      pick(self, 2) ? LT_FOREVER : now + pick(self, 100000),
+                                      pick(self, 4) == 0 ? LONG_AGO : now, LT_PLAIN);
     CHECK(status == LT_ACQUIRED || status == LT_TIMED_OUT);
     CHECK(lt_rlock_owned(&re_entrant) == (status == LT_ACQUIRED));
     if (status == LT_TIMED_OUT)
         CHECK(!lt_rlock_undo(&re_entrant));
-    else
-        lt_rlock_mark(&re_entrant);
     return status == LT_ACQUIRED;
 }
 

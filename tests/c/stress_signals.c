@@ -101,14 +101,13 @@ static void one_signal_main(worker *self)
         do {
             platform_begin_patience();
             if (lt_load(&signals_seen) == before)
-                status = lt_lock_wait(&kept, LT_FOREVER, since, LT_PATIENT);
+                status = lt_lock_wait_marked(&kept, LT_FOREVER, since, LT_PATIENT);
             platform_end_patience();
         } while (status == LT_INTERRUPTED && lt_load(&signals_seen) == before);
         CHECK(status == LT_INTERRUPTED || status == LT_ACQUIRED);
         slow += lt_now() - start > 50 * MILLISECOND;
         if (status == LT_ACQUIRED) {
             CHECK(this_round == RELEASED);
-            lt_lock_mark(&kept);
             CHECK(lt_lock_undo(&kept));
         }
         while (lt_load(&signals_seen) == before) /* when the lock came first */
