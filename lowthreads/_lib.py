@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import sys
 from importlib import import_module
 from typing import Any, Callable, Protocol
 
@@ -114,10 +115,12 @@ ffi: FFI = _native.ffi
 native: Any = _native
 """What the extension holds besides: see `csrc/ffi/cpython/natives.h`."""
 
+if "free-threading" in sys.version and ffi.string(lib.lt_ffi_api()) == b"limited":
+    # Which it loads without a word: nothing in the file's name is against it.
+    raise ImportError(f"{_native.__file__} is for interpreters with a GIL; build it for this one")
+
 if platform.python_implementation() == "CPython" and not lib.lt_ffi_add_natives():
     raise ImportError("the extension could not make its types")
-
-_docs: list[Any] = []  # the extension points into these
 
 
 def document_natives(rlock: bool, methods: type) -> None:
@@ -130,5 +133,7 @@ def document_natives(rlock: bool, methods: type) -> None:
                 arguments += ", blocking=True, timeout=-1"
             elif name == "__exit__":
                 arguments += ", *exc_info"
-            _docs.append(ffi.new("char[]", f"{name}({arguments})\n--\n\n{doc}".encode()))
-            lib.lt_ffi_document(rlock, ffi.new("char[]", name.encode()), _docs[-1])
+            text = f"{name}({arguments})\n--\n\n{doc}"
+            lib.lt_ffi_document(
+                rlock, ffi.new("char[]", name.encode()), ffi.new("char[]", text.encode())
+            )
