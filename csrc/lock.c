@@ -211,6 +211,22 @@ static bool take_or_enqueue(lt_lock *lock, waiter *self)
     }
 }
 
+/* Looks LT_SPIN times whether the lock is free, and takes it then, as long as nobody sleeps
+ * for it. */
+static bool spin_for(lt_lock *lock, uint32_t mark)
+{
+    int looks;
+    for (looks = 0; looks < LT_SPIN; looks++) {
+        uint32_t state = lt_load(&lock->state);
+        if (!(state & LT_LOCKED) && try_to_take(lock, mark))
+            return true;
+        if (state & LT_QUEUED)
+            return false;
+        lt_thread_yield();
+    }
+    return false;
+}
+
 /* Sleeps until the waiter owns the lock or gives up. */
 static lt_status sleep_in_queue(lt_lock *lock, waiter *self, int64_t deadline,
                                 lt_patience patience)
@@ -238,6 +254,8 @@ static lt_status wait_for(lt_lock *lock, int64_t deadline, int64_t since, lt_pat
                           uint32_t mark)
 {
     waiter self;
+    if (spin_for(lock, mark))
+        return LT_ACQUIRED;
     self.ident = lt_thread_ident();
     self.since = since;
     self.mark = mark;

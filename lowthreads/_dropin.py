@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import platform
 import sys
-from functools import partial
+from functools import partial, wraps
 from importlib.machinery import ModuleSpec
 from types import FunctionType, ModuleType
 from typing import Any, Callable, cast
@@ -134,12 +134,27 @@ def _threading() -> Any:
     return sys.modules.get("threading")
 
 
+_changing = RLock()
+
+
+def _one_at_a_time(change: Callable[[], None]) -> Callable[[], None]:
+    """Let no thread change what stands in `_thread`'s place while another one does."""
+
+    @wraps(change)
+    def change_alone() -> None:
+        with _changing:
+            change()
+
+    return change_alone
+
+
 def _refuse_while_starting(threading: Any, what: str) -> None:
     if threading._limbo:
         names = ", ".join(str(thread.name) for thread in threading._limbo)
         raise RuntimeError(f"can't {what} lowthreads while threads start: {names}")
 
 
+@_one_at_a_time
 def install() -> None:
     """Put lowthreads in `_thread`'s place, for all that is imported from now on.
 
@@ -195,6 +210,7 @@ def _replace(threading: Any, module: ModuleType) -> dict[str, Any]:
     return replaced
 
 
+@_one_at_a_time
 def uninstall() -> None:
     """Put the interpreter's `_thread` back, as `install` found it.
 

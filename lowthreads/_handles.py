@@ -78,9 +78,7 @@ class _ThreadHandle:
         running = ffi.addressof(self._shim, "running")
         lib.lt_lock_settle(running)
         try:
-            if lib.lt_lock_try_marked(running) or (
-                nanoseconds != 0 and wait(running, nanoseconds)
-            ):
+            if lib.lt_lock_try_marked(running) or (nanoseconds != 0 and wait(running, nanoseconds)):
                 lib.lt_lock_release(running)
         except BaseException:
             lib.lt_lock_undo(running)

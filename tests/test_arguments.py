@@ -15,6 +15,8 @@ import weakref
 from collections.abc import Iterator
 from decimal import Decimal
 from fractions import Fraction
+from functools import partial
+from itertools import chain
 from typing import Any, Callable
 
 import pytest
@@ -593,6 +595,19 @@ def test_stack_size_without_an_argument_sets_the_default() -> None:
     lowthreads.stack_size(2**20)
     assert lowthreads.stack_size() == 2**20
     assert lowthreads.stack_size() == 0
+
+
+@pytest.mark.usefixtures("_stack_size")
+def test_stack_sizes_that_threads_set_at_once_are_each_returned_once() -> None:
+    lowthreads.stack_size(2**20)
+    sizes = [[2**20 + 4096 * (100 * thread + n) for n in range(1, 101)] for thread in range(4)]
+
+    def change(mine: list[int]) -> list[int]:
+        return [lowthreads.stack_size(size) for size in mine]
+
+    returned = run_threads(*(partial(change, mine) for mine in sizes))
+    last = lowthreads.stack_size(0)
+    assert sorted([*chain(*returned), last]) == sorted([2**20, *chain(*sizes)])
 
 
 @pytest.mark.usefixtures("_stack_size")
