@@ -28,6 +28,8 @@ from lowthreads._lib import ffi
 
 PYPY = platform.python_implementation() == "PyPy"
 
+WITH_GIL = getattr(sys, "_is_gil_enabled", lambda: True)()
+
 LIMIT = 60.0
 """Seconds that a child process, or anything else that is waited for, may take at most."""
 
@@ -236,3 +238,8 @@ torn = pytest.mark.xfail(
 
 NO_LOCK = (TypeError, AttributeError) if PYPY else TypeError
 """What a method raises that is called on another object."""
+
+freed_at_once = pytest.mark.skipif(
+    PYPY or not WITH_GIL,
+    reason="the collector (PyPy), or the thread that made it (without a GIL), frees it later",
+)

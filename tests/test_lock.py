@@ -24,6 +24,7 @@ from support import (
     NO_LOCK,
     Threads,
     await_waiter,
+    freed_at_once,
     newest_waiter,
     run_child,
     run_threads,
@@ -711,7 +712,7 @@ def test_count_is_that_of_the_running_threads() -> None:
     wait_until(lambda: lowthreads._count() == before)
 
 
-@pytest.mark.skipif(PYPY, reason="the garbage collector frees the function, at any time")
+@freed_at_once
 def test_count_drops_after_the_function_was_freed() -> None:
     before = lowthreads._count()
     seen: list[int] = []

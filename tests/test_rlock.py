@@ -884,6 +884,8 @@ def test_an_interrupted_condition_holds_its_lock() -> None:
     run_rlock("""
         import threading
 
+        # What a Condition waits on: the host's may sleep through a signal that comes just before.
+        threading._allocate_lock = allocate_lock
         rlock = RLock()
         condition = threading.Condition(rlock)
 

@@ -8,12 +8,11 @@ hangs as well: the thread that collects could not run.
 
 from __future__ import annotations
 
-import sys
 import textwrap
 
 import pytest
 
-from support import run_child
+from support import WITH_GIL, run_child
 
 PRELUDE = """
 import gc, os, sys
@@ -149,9 +148,7 @@ def test_the_world_can_be_stopped_while_the_interpreter_ends() -> None:
     )
 
 
-@pytest.mark.skipif(
-    getattr(sys, "_is_gil_enabled", lambda: True)(), reason="there is a GIL, or it was turned on"
-)
+@pytest.mark.skipif(WITH_GIL, reason="there is a GIL, or it was turned on")
 def test_the_extension_leaves_the_gil_off() -> None:
     child = run_child(
         """
