@@ -291,6 +291,12 @@ static inline uintptr_t lt_handle_ident(lt_handle *handle)
     return lt_load_uptr(&handle->ident);
 }
 
+/* What is held for as long as the thread isn't done. */
+static inline lt_lock *lt_handle_running(lt_handle *handle)
+{
+    return &handle->running;
+}
+
 /* A thread that a fork left behind is done, in the child. */
 lt_handle_progress lt_handle_progress_of(lt_handle *handle);
 

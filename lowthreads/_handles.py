@@ -75,7 +75,7 @@ class _ThreadHandle:
             return
         if self.ident == get_ident():
             raise RuntimeError("Cannot join current thread")
-        running = ffi.addressof(self._shim, "running")
+        running = lib.lt_handle_running(self._shim)
         lib.lt_lock_settle(running)
         try:
             if lib.lt_lock_try_marked(running) or (nanoseconds != 0 and wait(running, nanoseconds)):
@@ -213,7 +213,7 @@ class _Sentinel(LockMethods):
 
     @property
     def _handle(self) -> Any:
-        return ffi.addressof(self._shim, "running")
+        return lib.lt_handle_running(self._shim)
 
     _at_fork_reinit = lock._at_fork_reinit
     __repr__ = lock.__repr__

@@ -24,7 +24,7 @@ from lowthreads import (
     get_native_id,
     start_joinable_thread,
 )
-from lowthreads._lib import ffi
+from lowthreads._lib import lib
 from support import LIMIT, Threads, await_waiter, run_threads, wait_until
 
 LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs Linux")
@@ -32,7 +32,7 @@ LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs L
 
 def joined_by(handle: _ThreadHandle) -> Any:
     """What `await_waiter` can see the joiners of."""
-    return types.SimpleNamespace(_handle=ffi.addressof(handle._shim, "running"))
+    return types.SimpleNamespace(_handle=lib.lt_handle_running(handle._shim))
 
 
 class Gate:

@@ -20,7 +20,7 @@ from types import SimpleNamespace
 
 import lowthreads
 from lowthreads import RLock, _wait, allocate_lock, start_joinable_thread, start_new_thread
-from lowthreads._lib import ffi, lib
+from lowthreads._lib import lib
 from support import await_waiter, wait_until
 
 def held(lock):
@@ -41,7 +41,7 @@ def held_thread():
     end = allocate_lock()
     end.acquire()
     handle = start_joinable_thread(end.acquire, daemon=False)
-    return SimpleNamespace(_handle=ffi.addressof(handle._shim, "running")), handle, end.release
+    return SimpleNamespace(_handle=lib.lt_handle_running(handle._shim)), handle, end.release
 """
 
 LOCK = "it, release = held(allocate_lock())"

@@ -46,7 +46,7 @@ int lt_ffi_rlock_wait_marked(lt_rlock *, int64_t deadline, int64_t since, int pa
 #define LT_NOT_STARTED ...
 #define LT_DONE ...
 
-typedef struct { lt_lock running; ...; } lt_handle;
+typedef struct { ...; } lt_handle;
 
 lt_handle *lt_handle_new(void);                  /* never blocks */
 void lt_handle_drop(lt_handle *);                /* never blocks */
@@ -55,6 +55,7 @@ void lt_handle_adopt(lt_handle *, uintptr_t ident);
                                                  /* never blocks */
 void lt_handle_finish(lt_handle *);              /* never blocks */
 uintptr_t lt_handle_ident(lt_handle *);          /* never blocks */
+lt_lock *lt_handle_running(lt_handle *);         /* never blocks */
 int lt_handle_progress_of(lt_handle *);          /* never blocks */
 lt_handle *lt_handle_of_self(void);              /* never blocks */
 
