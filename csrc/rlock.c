@@ -41,7 +41,7 @@ void lt_rlock_restore(lt_rlock *rlock, uint32_t levels)
 
 void lt_rlock_adopt(lt_rlock *rlock, uintptr_t ident, uint32_t levels)
 {
-    rlock->lock.levels = levels;
+    lt_store(&rlock->lock.levels, levels);
     lt_store_uptr(&rlock->lock.owner, ident);
     lt_store(&rlock->lock.state, LT_LOCKED);
 }

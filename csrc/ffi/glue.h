@@ -27,7 +27,7 @@ static lt_patience lt_ffi_patience(int patience)
 }
 
 /* lt_lock_wait and the like, detached. */
-static int lt_ffi_lock_wait(lt_lock *lock, int64_t deadline, int64_t since, int patience)
+static inline int lt_ffi_lock_wait(lt_lock *lock, int64_t deadline, int64_t since, int patience)
 {
     lt_detached state = lt_detach();
     lt_status status = lt_lock_wait(lock, deadline, since, lt_ffi_patience(patience));
@@ -35,7 +35,7 @@ static int lt_ffi_lock_wait(lt_lock *lock, int64_t deadline, int64_t since, int 
     return (int)status;
 }
 
-static int lt_ffi_rlock_wait(lt_rlock *rlock, int64_t deadline, int64_t since, int patience)
+static inline int lt_ffi_rlock_wait(lt_rlock *rlock, int64_t deadline, int64_t since, int patience)
 {
     lt_detached state = lt_detach();
     lt_status status = lt_rlock_wait(rlock, deadline, since, lt_ffi_patience(patience));
@@ -44,7 +44,8 @@ static int lt_ffi_rlock_wait(lt_rlock *rlock, int64_t deadline, int64_t since, i
 }
 
 /* For callers in Python. */
-static int lt_ffi_lock_wait_marked(lt_lock *lock, int64_t deadline, int64_t since, int patience)
+static inline int lt_ffi_lock_wait_marked(lt_lock *lock, int64_t deadline, int64_t since,
+                                          int patience)
 {
     lt_detached state = lt_detach();
     lt_status status = lt_lock_wait_marked(lock, deadline, since, lt_ffi_patience(patience));
@@ -52,8 +53,8 @@ static int lt_ffi_lock_wait_marked(lt_lock *lock, int64_t deadline, int64_t sinc
     return (int)status;
 }
 
-static int lt_ffi_rlock_wait_marked(lt_rlock *rlock, int64_t deadline, int64_t since,
-                                    int patience)
+static inline int lt_ffi_rlock_wait_marked(lt_rlock *rlock, int64_t deadline, int64_t since,
+                                           int patience)
 {
     lt_detached state = lt_detach();
     lt_status status = lt_rlock_wait_marked(rlock, deadline, since, lt_ffi_patience(patience));
