@@ -34,6 +34,20 @@ settings.register_profile(
 settings.load_profile("lowthreads")
 
 
+# What pytest-run-parallel (`nox -s parallel`) runs once: more threads here would test nothing
+# more where each test runs in a process of its own.
+OWN_PROCESSES = {
+    f"test_{name}"
+    for name in ("dropin", "exit", "fork", "gil", "interrupts", "main", "run", "stop_the_world")
+}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_itemcollected(item: pytest.Item) -> None:
+    if item.path.stem in OWN_PROCESSES:
+        item.add_marker(pytest.mark.thread_unsafe(reason="runs in processes of its own"))
+
+
 @pytest.fixture(autouse=True)
 def _no_thread_is_left() -> Iterator[None]:
     import lowthreads
