@@ -73,7 +73,7 @@ def make_ffi(module: str = MODULE) -> FFI:
     interpreter = platform.python_implementation().lower()
     abi = stable_abi()
     macros = [("LT_MODULE", f'"{module}"'), ("LT_PARKER", f'"{parker}"')]
-    macros.append(("LT_SPIN", os.environ.get("LTSPIN", "0")))
+    macros.append(("LT_SPIN", "100" if free_threaded() or abi == "abi3t" else "0"))
     includes = ["csrc", f"csrc/ffi/{interpreter}"]
     api = {}
     if interpreter == "cpython":

@@ -6,9 +6,9 @@
  *   the lock, owns it until it is released.
  * - No lost wake-up: while threads wait, either the lock is held, or a woken waiter is
  *   on its way (LT_WAKING).
- * - No starvation: the waiter that has been in the queue longest is first, and once it has waited for
- *   HANDOFF_NS a release hands it the lock, so that nobody can take it before.  It
- *   loses at most one race after that, when it had been woken already.
+ * - No starvation: the waiter that has been in the queue longest is first, and once it has
+ *   waited for HANDOFF_NS a release hands it the lock, so that nobody can take it before.
+ *   It loses at most one race after that, when it had been woken already.
  * - Nothing is owed to a waiter that has left: it leaves after it has taken the token
  *   of whoever chose it.
  *
@@ -190,6 +190,31 @@ static bool try_to_take(lt_lock *lock, uint32_t mark)
     return mark ? lt_lock_try_marked(lock) : lt_lock_try(lock);
 }
 
+/* Where threads sleep for it, whoever holds it has to wake one: looking on is of no use. */
+static bool spin_for(lt_lock *lock, uint32_t mark)
+{
+    int looks;
+    for (looks = 0; looks < LT_SPIN; looks++) {
+        uint32_t state = lt_load(&lock->state);
+        if (!(state & LT_LOCKED) && try_to_take(lock, mark))
+            return true;
+        if (state & LT_QUEUED)
+            return false;
+        lt_pause();
+    }
+    return false;
+}
+
+bool lt_lock_spin(lt_lock *lock)
+{
+    return spin_for(lock, 0);
+}
+
+bool lt_lock_spin_marked(lt_lock *lock)
+{
+    return spin_for(lock, LT_FRESH);
+}
+
 /* Takes the lock, or joins the queue while another thread holds it. */
 static bool take_or_enqueue(lt_lock *lock, waiter *self)
 {
@@ -209,22 +234,6 @@ static bool take_or_enqueue(lt_lock *lock, waiter *self)
             return false;
         }
     }
-}
-
-/* Looks LT_SPIN times whether the lock is free, and takes it then, as long as nobody sleeps
- * for it. */
-static bool spin_for(lt_lock *lock, uint32_t mark)
-{
-    int looks;
-    for (looks = 0; looks < LT_SPIN; looks++) {
-        uint32_t state = lt_load(&lock->state);
-        if (!(state & LT_LOCKED) && try_to_take(lock, mark))
-            return true;
-        if (state & LT_QUEUED)
-            return false;
-        lt_thread_yield();
-    }
-    return false;
 }
 
 /* Sleeps until the waiter owns the lock or gives up. */
@@ -254,8 +263,6 @@ static lt_status wait_for(lt_lock *lock, int64_t deadline, int64_t since, lt_pat
                           uint32_t mark)
 {
     waiter self;
-    if (spin_for(lock, mark))
-        return LT_ACQUIRED;
     self.ident = lt_thread_ident();
     self.since = since;
     self.mark = mark;

@@ -133,6 +133,13 @@ static inline bool lt_lock_try(lt_lock *lock)
  * goes on after an interruption; it decides when the lock is handed over. */
 lt_status lt_lock_wait(lt_lock *lock, int64_t deadline, int64_t since, lt_patience patience);
 
+/* Tries for a moment, LT_SPIN times.  For callers that must prepare for a wait, at a price:
+ * with LT_SPIN at 100 and the preparation saved, two threads that take a lock in turn, with a
+ * little work in between, took 0.68 of the time on CPython 3.13t (and 0.83 of that of
+ * its own lock, instead of 1.18).  The build sets it to 0 where one thread runs at a time:
+ * whoever holds the lock could not release it meanwhile.  Never blocks. */
+bool lt_lock_spin(lt_lock *lock);
+
 /* Unlocks; any thread may.  Returns false, and does nothing, if it was not locked.
  * Never blocks. */
 static inline bool lt_lock_release(lt_lock *lock)
@@ -150,6 +157,7 @@ static inline bool lt_lock_release(lt_lock *lock)
  * a queue. */
 void lt_lock_settle(lt_lock *lock);
 bool lt_lock_try_marked(lt_lock *lock);
+bool lt_lock_spin_marked(lt_lock *lock);
 lt_status lt_lock_wait_marked(lt_lock *lock, int64_t deadline, int64_t since,
                               lt_patience patience);
 bool lt_lock_undo(lt_lock *lock);

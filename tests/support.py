@@ -243,3 +243,6 @@ freed_at_once = pytest.mark.skipif(
     PYPY or not WITH_GIL,
     reason="the collector (PyPy), or the thread that made it (without a GIL), frees it later",
 )
+
+# For pytest-run-parallel: other threads start and end meanwhile.
+counts_threads = pytest.mark.thread_unsafe(reason="counts all threads of the process")

@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 
 import lowthreads
 from lowthreads import TIMEOUT_MAX, allocate_lock
-from support import Threads, released_if_awaited, run_threads, wait_until
+from support import Threads, counts_threads, released_if_awaited, run_threads, wait_until
 
 SECOND = 10**9
 INT64 = 2**63
@@ -444,6 +444,7 @@ START = [
 
 
 @pytest.mark.parametrize("args", START)
+@counts_threads
 def test_start_refuses(args: tuple[Any, ...]) -> None:
     before = lowthreads._count()
     with pytest.raises(TypeError) as info:
@@ -453,6 +454,7 @@ def test_start_refuses(args: tuple[Any, ...]) -> None:
 
 
 @given(st.lists(anything | functions | tuples | dicts, max_size=5))
+@counts_threads
 def test_start_refuses_whatever_it_cannot_call(args: list[Any]) -> None:
     message = expected_of_start(tuple(args))
     assume(message)
@@ -465,6 +467,7 @@ def test_start_refuses_whatever_it_cannot_call(args: list[Any]) -> None:
 
 @given(st.lists(anything | functions | tuples, max_size=3), filled_dicts)
 @example([print, ()], {"kwargs": {}})
+@counts_threads
 def test_start_takes_no_keywords(args: list[Any], kwargs: dict[str, Any]) -> None:
     before = lowthreads._count()
     assert outcome(lowthreads.start_new_thread, *args, **kwargs) is TypeError

@@ -25,7 +25,7 @@ from lowthreads import (
     start_joinable_thread,
 )
 from lowthreads._lib import lib
-from support import LIMIT, Threads, await_waiter, run_threads, wait_until
+from support import LIMIT, Threads, await_waiter, counts_threads, run_threads, wait_until
 
 LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs Linux")
 
@@ -86,6 +86,7 @@ def gate() -> Iterator[Gate]:
         ),
     ],
 )
+@counts_threads
 def test_what_is_refused(call: Any, error: type[Exception], message: str | None) -> None:
     before = lowthreads._count()
     with pytest.raises(error) as info:
@@ -266,6 +267,7 @@ def test_thread_locals_are_gone_when_join_returns() -> None:
         assert is_gone(references.pop())
 
 
+@counts_threads
 def test_the_thread_is_not_counted_when_join_returns() -> None:
     before = lowthreads._count()
     for _ in range(50):

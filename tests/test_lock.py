@@ -24,6 +24,7 @@ from support import (
     NO_LOCK,
     Threads,
     await_waiter,
+    counts_threads,
     freed_at_once,
     newest_waiter,
     run_child,
@@ -702,6 +703,7 @@ def test_a_lock_serves_a_condition(lock: LockType) -> None:
     assert usable(lock)
 
 
+@counts_threads
 def test_count_is_that_of_the_running_threads() -> None:
     before = lowthreads._count()
     go_on = threading.Event()
@@ -713,6 +715,7 @@ def test_count_is_that_of_the_running_threads() -> None:
 
 
 @freed_at_once
+@counts_threads
 def test_count_drops_after_the_function_was_freed() -> None:
     before = lowthreads._count()
     seen: list[int] = []

@@ -26,9 +26,11 @@ static lt_patience lt_ffi_patience(int patience)
     return lt_thread_ident() == lt_ffi_main_thread() ? (lt_patience)patience : LT_PLAIN;
 }
 
-/* lt_lock_wait and the like, detached. */
+/* lt_lock_wait and the like, detached: unless a moment is enough. */
 static inline int lt_ffi_lock_wait(lt_lock *lock, int64_t deadline, int64_t since, int patience)
 {
+    if (lt_lock_spin(lock))
+        return LT_ACQUIRED;
     lt_detached state = lt_detach();
     lt_status status = lt_lock_wait(lock, deadline, since, lt_ffi_patience(patience));
     lt_attach(state);
@@ -37,29 +39,30 @@ static inline int lt_ffi_lock_wait(lt_lock *lock, int64_t deadline, int64_t sinc
 
 static inline int lt_ffi_rlock_wait(lt_rlock *rlock, int64_t deadline, int64_t since, int patience)
 {
-    lt_detached state = lt_detach();
-    lt_status status = lt_rlock_wait(rlock, deadline, since, lt_ffi_patience(patience));
-    lt_attach(state);
-    return (int)status;
+    int status = lt_ffi_lock_wait(&rlock->lock, deadline, since, patience);
+    if (status == LT_ACQUIRED)
+        lt_rlock_restore(rlock, 1);
+    return status;
 }
 
 /* For callers in Python. */
-static inline int lt_ffi_lock_wait_marked(lt_lock *lock, int64_t deadline, int64_t since,
-                                          int patience)
+static int lt_ffi_lock_wait_marked(lt_lock *lock, int64_t deadline, int64_t since, int patience)
 {
+    if (lt_lock_spin_marked(lock))
+        return LT_ACQUIRED;
     lt_detached state = lt_detach();
     lt_status status = lt_lock_wait_marked(lock, deadline, since, lt_ffi_patience(patience));
     lt_attach(state);
     return (int)status;
 }
 
-static inline int lt_ffi_rlock_wait_marked(lt_rlock *rlock, int64_t deadline, int64_t since,
-                                           int patience)
+static int lt_ffi_rlock_wait_marked(lt_rlock *rlock, int64_t deadline, int64_t since,
+                                    int patience)
 {
-    lt_detached state = lt_detach();
-    lt_status status = lt_rlock_wait_marked(rlock, deadline, since, lt_ffi_patience(patience));
-    lt_attach(state);
-    return (int)status;
+    int status = lt_ffi_lock_wait_marked(&rlock->lock, deadline, since, patience);
+    if (status == LT_ACQUIRED)
+        lt_rlock_restore(rlock, 1);
+    return status;
 }
 
 #include "interpreter.h"

@@ -22,6 +22,15 @@ typedef struct lt_atomic_uptr {
     void *volatile value;
 } lt_atomic_uptr;
 
+static inline void lt_pause(void)
+{
+#if defined(_M_ARM64)
+    __yield();
+#else
+    _mm_pause();
+#endif
+}
+
 static inline uint32_t lt_load(lt_atomic_u32 *word)
 {
     return (uint32_t)word->value;

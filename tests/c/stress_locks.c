@@ -429,7 +429,7 @@ static taken take_somehow(guarded *it, worker *self)
     int64_t now = lt_now();
     int64_t since = pick(self, 8) == 0 ? LONG_AGO : pick(self, 8) == 0 ? NEVER : now;
     lt_status status;
-    switch (pick(self, 6)) {
+    switch (pick(self, 8)) {
     case 0:
         return lt_lock_try(&it->lock) ? TAKEN : NOT_TAKEN;
     case 1:
@@ -447,6 +447,10 @@ static taken take_somehow(guarded *it, worker *self)
         return NOT_TAKEN;
     case 4:
         return lt_lock_try_marked(&it->lock) ? MARKED : NOT_TAKEN;
+    case 5:
+        return lt_lock_spin(&it->lock) ? TAKEN : NOT_TAKEN;
+    case 6:
+        return lt_lock_spin_marked(&it->lock) ? MARKED : NOT_TAKEN;
     default:
         return wait_until(&it->lock, LT_FOREVER, since) ? MARKED : NOT_TAKEN;
     }
