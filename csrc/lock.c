@@ -190,16 +190,12 @@ static bool try_to_take(lt_lock *lock, uint32_t mark)
     return mark ? lt_lock_try_marked(lock) : lt_lock_try(lock);
 }
 
-/* Where threads sleep for it, whoever holds it has to wake one: looking on is of no use. */
 static bool spin_for(lt_lock *lock, uint32_t mark)
 {
     int looks;
     for (looks = 0; looks < LT_SPIN; looks++) {
-        uint32_t state = lt_load(&lock->state);
-        if (!(state & LT_LOCKED) && try_to_take(lock, mark))
+        if (!lt_lock_locked(lock) && try_to_take(lock, mark))
             return true;
-        if (state & LT_QUEUED)
-            return false;
         lt_pause();
     }
     return false;

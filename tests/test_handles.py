@@ -25,7 +25,7 @@ from lowthreads import (
     start_joinable_thread,
 )
 from lowthreads._lib import lib
-from support import LIMIT, Threads, await_waiter, counts_threads, run_threads, wait_until
+from support import LIMIT, Threads, await_waiter, counts_threads, run_child, run_threads, wait_until
 
 LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs Linux")
 
@@ -246,6 +246,35 @@ def test_a_start_that_fails_leaves_the_handle_as_new(daemon: bool) -> None:
     lowthreads._shutdown()
     start_joinable_thread(int, handle, daemon=daemon).join()
     assert handle.is_done()
+
+
+def test_starts_that_fail_do_not_disturb_who_waits() -> None:
+    run_child(
+        """
+        import sys
+        from lowthreads import _shutdown, _ThreadHandle, start_joinable_thread
+        from support import run_threads
+
+        reports, failed = [], []
+        sys.unraisablehook = reports.append
+
+        def fail():
+            handle = _ThreadHandle()
+            for _ in range(300):
+                try:
+                    start_joinable_thread(int, handle, daemon=False, stack_size=1 << 46)
+                except RuntimeError as error:
+                    assert str(error).startswith("can't start new thread"), error
+            failed.append(1)
+
+        def shut_down():
+            while len(failed) < 2:
+                _shutdown()
+
+        run_threads(fail, fail, shut_down, shut_down)
+        assert not reports, reports
+        """
+    )
 
 
 # ---- What is gone when join returns

@@ -15,7 +15,7 @@ import pytest
 
 import lowthreads
 from lowthreads import _count, allocate_lock, get_ident, stack_size, start_new_thread
-from support import freed_at_once, run_child, run_threads, wait_until
+from support import counts_threads, freed_at_once, run_child, run_threads, wait_until
 
 PYPY = platform.python_implementation() == "PyPy"
 
@@ -100,6 +100,7 @@ def test_threads_start_threads() -> None:
     assert deepest == [depth]
 
 
+@counts_threads
 def test_200_threads_are_alive_at_once() -> None:
     before = _count()
     gates = [held() for _ in range(200)]

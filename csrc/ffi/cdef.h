@@ -26,6 +26,9 @@ void lt_lock_reinit(lt_lock *);                  /* never blocks */
 int lt_ffi_lock_wait_marked(lt_lock *, int64_t deadline, int64_t since, int patience);
                                                  /* blocks: detaches */
 
+int lt_ffi_lock_pass(lt_lock *, int64_t deadline, int64_t since, int patience);
+                                                 /* blocks: detaches */
+
 typedef struct { ...; } lt_rlock;
 
 int lt_rlock_try_marked(lt_rlock *);             /* never blocks */

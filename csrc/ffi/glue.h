@@ -67,6 +67,17 @@ static int lt_ffi_rlock_wait_marked(lt_rlock *rlock, int64_t deadline, int64_t s
 
 #include "interpreter.h"
 
+/* Waits until nobody holds the lock, and doesn't keep it. */
+static int lt_ffi_lock_pass(lt_lock *lock, int64_t deadline, int64_t since, int patience)
+{
+    lt_detached state = lt_detach();
+    lt_status status = lt_lock_wait(lock, deadline, since, lt_ffi_patience(patience));
+    if (status == LT_ACQUIRED)
+        lt_lock_release(lock);
+    lt_attach(state);
+    return (int)status;
+}
+
 static void lt_ffi_await_arrivals(void)
 {
     lt_detached state = lt_detach();
