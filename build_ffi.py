@@ -4,7 +4,9 @@ Build options, from the environment:
 
 - `LOWTHREADS_PARKER`: `futex` (Linux's default), `pthread` (everywhere else on POSIX) or
   `win32`: what a waiting thread sleeps on.
-- `LOWTHREADS_LIMITED_API=0`: one build for one version of CPython, not an abi3 one.
+- `LOWTHREADS_LIMITED_API`: `0` for a build that fits one version of CPython alone, or `abi3t`
+  for one that fits all from 3.15 on, with and without a GIL.  By default abi3, which fits all
+  from 3.9 on that have a GIL; on free-threaded ones abi3t and, before 3.15, `0`.
 - `LOWTHREADS_WERROR=1`: warnings are errors; for those who work on the C code.
 """
 
@@ -38,25 +40,57 @@ def sources(parker: str) -> "list[str]":
     return [f"csrc/{name}.c" for name in names]
 
 
+def free_threaded() -> bool:
+    """Whether this is a CPython without a GIL."""
+    return bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
+
+
+def stable_abi() -> str:
+    """Which of CPython's stable ABIs the build is for; none: ""."""
+    chosen = os.environ.get("LOWTHREADS_LIMITED_API", "")
+    if chosen not in {"", "0", "abi3t"}:
+        raise SystemExit(f"LOWTHREADS_LIMITED_API={chosen}: not one of 0, abi3t")
+    is_debugged = hasattr(sys, "gettotalrefcount")  # has an ABI of its own
+    if platform.python_implementation() != "CPython" or is_debugged or chosen == "0":
+        return ""
+    if chosen == "abi3t" or free_threaded():
+        return "abi3t" if sys.version_info >= (3, 15) else ""
+    return "abi3"
+
+
+# For each stable ABI, what a wheel's tag calls the oldest Python that it fits.
+OLDEST = {"abi3": "cp39", "abi3t": "cp315"}
+
+_API_MACROS = {
+    "abi3": [("Py_LIMITED_API", "0x03090000")],
+    "abi3t": [("Py_LIMITED_API", "0x030f0000"), ("Py_TARGET_ABI3T", "0x030f0000")],
+}
+
+
 def make_ffi(module: str = MODULE) -> FFI:
     """The builder of the extension that is imported as `module` (a vendored copy has its own)."""
     parker = os.environ.get("LOWTHREADS_PARKER") or default_parker()
     if parker not in {"futex", "pthread", "win32"}:
         raise SystemExit(f"LOWTHREADS_PARKER={parker}: not one of futex, pthread, win32")
     interpreter = platform.python_implementation().lower()
+    abi = stable_abi()
     macros = [("LT_MODULE", f'"{module}"'), ("LT_PARKER", f'"{parker}"')]
-    # Left alone, cffi takes the limited API wherever there is one.
+    macros.append(("LT_SPIN", "100" if free_threaded() or abi == "abi3t" else "0"))
+    includes = ["csrc", f"csrc/ffi/{interpreter}"]
     api = {}
     if interpreter == "cpython":
-        if os.environ.get("LOWTHREADS_LIMITED_API") == "0":
+        includes.append("csrc/ffi/cpython/" + ("opaque" if abi == "abi3t" else "embedded"))
+        if not abi:  # left alone, cffi takes the limited API wherever there is one
             api["py_limited_api"] = False
-        elif not sysconfig.get_config_var("Py_GIL_DISABLED"):
-            macros.append(("Py_LIMITED_API", "0x03090000"))
+        elif not free_threaded():  # there, cffi defines what is needed
+            macros += _API_MACROS[abi]
     posix = parker != "win32"
     compile_args = ["-std=c11", "-pthread", "-fvisibility=hidden"] if posix else []
     if os.environ.get("LOWTHREADS_WERROR") == "1":
         # Not /W4, which warns of the casts in what cffi generates.
         compile_args += ["-Wall", "-Wextra", "-Werror"] if posix else ["/W3", "/WX"]
+    if free_threaded() and not abi:  # cffi defines it on the command line and in the file
+        compile_args.append(("-U" if posix else "/U") + "_CFFI_NO_LIMITED_API")
     ffi = FFI()
     for folder in (".", interpreter, *([] if posix else ["win32"])):
         ffi.cdef((CSRC / "ffi" / folder / "cdef.h").read_text())
@@ -66,7 +100,7 @@ def make_ffi(module: str = MODULE) -> FFI:
         "".join(f'#include "ffi/{header}"\n' for header in glue),
         sources=sources(parker),
         depends=[str(header.relative_to(CSRC.parent)) for header in CSRC.rglob("*.h")],
-        include_dirs=["csrc", f"csrc/ffi/{interpreter}"],
+        include_dirs=includes,
         define_macros=macros,
         extra_compile_args=compile_args,
         extra_link_args=["-pthread"] if posix else [],

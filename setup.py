@@ -1,20 +1,17 @@
-"""Only what pyproject.toml can't say: cffi's hook, and which wheels fit every CPython."""
+"""Only what pyproject.toml can't say: cffi's hook, and which interpreters a wheel fits."""
 
-import os
-import platform
 import sys
-import sysconfig
+from pathlib import Path
 
 from setuptools import setup
 
-limited = (
-    platform.python_implementation() == "CPython"
-    and not sysconfig.get_config_var("Py_GIL_DISABLED")
-    and os.environ.get("LOWTHREADS_LIMITED_API") != "0"
-    and not hasattr(sys, "gettotalrefcount")
-)
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from build_ffi import OLDEST, stable_abi
+
+abi = stable_abi()
 
 setup(
     cffi_modules=["build_ffi.py:ffibuilder"],
-    options={"bdist_wheel": {"py_limited_api": "cp39"}} if limited else {},
+    options={"bdist_wheel": {"py_limited_api": OLDEST[abi]}} if abi else {},
 )

@@ -29,12 +29,18 @@ void lt_handle_drop(lt_handle *handle)
         free(handle);
 }
 
-/* Takes `running` first: who sees LT_STARTING may wait for it at once. */
+/* Takes `running` first: who sees LT_STARTING may wait for it at once.  If a thread that
+ * waited for a start which failed holds it, that one is about to release it. */
 bool lt_handle_claim(lt_handle *handle)
 {
     uint32_t expected = LT_NOT_STARTED;
-    if (lt_load(&handle->progress) != expected || !lt_lock_try(&handle->running))
-        return false;
+    for (;;) {
+        if (lt_load(&handle->progress) != expected)
+            return false;
+        if (lt_lock_try(&handle->running))
+            break;
+        lt_thread_yield();
+    }
     lt_store(&handle->generation, lt__census_generation());
     if (lt_cas_release(&handle->progress, &expected, LT_STARTING))
         return true;

@@ -6,9 +6,9 @@
  *   the lock, owns it until it is released.
  * - No lost wake-up: while threads wait, either the lock is held, or a woken waiter is
  *   on its way (LT_WAKING).
- * - No starvation: the waiter that has been in the queue longest is first, and once it has waited for
- *   HANDOFF_NS a release hands it the lock, so that nobody can take it before.  It
- *   loses at most one race after that, when it had been woken already.
+ * - No starvation: the waiter that has been in the queue longest is first, and once it has
+ *   waited for HANDOFF_NS a release hands it the lock, so that nobody can take it before.
+ *   It loses at most one race after that, when it had been woken already.
  * - Nothing is owed to a waiter that has left: it leaves after it has taken the token
  *   of whoever chose it.
  *
@@ -197,6 +197,17 @@ static bool take_as_woken(lt_lock *lock, waiter *self)
             return true;
         }
     }
+}
+
+bool lt_lock_spin(lt_lock *lock, uintptr_t marks)
+{
+    int looks;
+    for (looks = 0; looks < LT_SPIN; looks++) {
+        if (!lt_lock_locked(lock) && lt_lock_try_marked(lock, marks))
+            return true;
+        lt_pause();
+    }
+    return false;
 }
 
 /* Takes the lock, or joins the queue while another thread holds it. */

@@ -152,6 +152,14 @@ lt_status lt__lock_wait(lt_lock *lock, lt_awaited awaited, uintptr_t marks, int6
  * goes on after an interruption; it decides when the lock is handed over. */
 lt_status lt_lock_wait(lt_lock *lock, int64_t deadline, int64_t since, lt_patience patience);
 
+/* Tries for a moment, LT_SPIN times, for callers that must prepare for a wait, at a price.
+ * The build sets LT_SPIN to 0 where one thread runs at a time: whoever holds the lock could
+ * not release it meanwhile.  With 100, on CPython 3.13t with two cores, two threads that take
+ * and release a lock all the time need 0.9 to 1.1 of the time that they need with the
+ * interpreter's own, and 1.2 to 1.7 with 0; four threads 1.0 to 1.1, and 1.8 to 1.9.
+ * Never blocks. */
+bool lt_lock_spin(lt_lock *lock, uintptr_t marks);
+
 /* The ident of the thread that took the lock; 0 if it is free, or just being taken. */
 static inline uintptr_t lt_lock_owner(lt_lock *lock)
 {
@@ -342,6 +350,12 @@ void lt_handle_finish(lt_handle *handle);
 static inline uintptr_t lt_handle_ident(lt_handle *handle)
 {
     return lt_load_uptr(&handle->ident);
+}
+
+/* What is held for as long as the thread isn't done. */
+static inline lt_lock *lt_handle_running(lt_handle *handle)
+{
+    return &handle->running;
 }
 
 /* A thread that a fork left behind is done, in the child. */

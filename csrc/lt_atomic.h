@@ -10,6 +10,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* Between two looks at a word that another thread is about to change: spares the processor. */
+static inline void lt_pause(void);
+
 #if defined(_MSC_VER) && !defined(__clang__)
 #include "platform/atomic_msvc.h"
 #else
@@ -34,6 +37,15 @@ typedef _Atomic(uintptr_t) lt_atomic_uptr;
 #define LT__ORDER(order) memory_order_##order
 #endif
 
+static inline void lt_pause(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __asm__ volatile("pause");
+#elif defined(__aarch64__) || defined(__arm__)
+    __asm__ volatile("yield");
+#endif
+}
+
 static inline uint32_t lt_load(lt_atomic_u32 *word)
 {
     return atomic_load_explicit(word, LT__ORDER(relaxed));
@@ -47,6 +59,11 @@ static inline uint32_t lt_load_acquire(lt_atomic_u32 *word)
 static inline void lt_store(lt_atomic_u32 *word, uint32_t value)
 {
     atomic_store_explicit(word, value, LT__ORDER(relaxed));
+}
+
+static inline void lt_store_release(lt_atomic_u32 *word, uint32_t value)
+{
+    atomic_store_explicit(word, value, LT__ORDER(release));
 }
 
 /* Acquires and releases. */

@@ -9,7 +9,7 @@ So it holds twins of some of lowthreads' objects, which say that they come from 
 from __future__ import annotations
 
 import sys
-from functools import partial, update_wrapper
+from functools import partial, update_wrapper, wraps
 from importlib.machinery import ModuleSpec
 from types import FunctionType, ModuleType
 from typing import Any, Callable, cast
@@ -155,12 +155,27 @@ def _threading() -> Any:
     return sys.modules.get("threading")
 
 
+_changing = RLock()
+
+
+def _one_at_a_time(change: Callable[[], None]) -> Callable[[], None]:
+    """Let no thread change what stands in `_thread`'s place while another one does."""
+
+    @wraps(change)
+    def change_alone() -> None:
+        with _changing:
+            change()
+
+    return change_alone
+
+
 def _refuse_while_starting(threading: Any, what: str) -> None:
     if threading._limbo:
         names = ", ".join(str(thread.name) for thread in threading._limbo)
         raise RuntimeError(f"can't {what} lowthreads while threads start: {names}")
 
 
+@_one_at_a_time
 def install() -> None:
     """Put lowthreads in `_thread`'s place, for all that is imported from now on.
 
@@ -228,6 +243,7 @@ def _replace(threading: Any, module: ModuleType) -> dict[str, Any]:
     return replaced
 
 
+@_one_at_a_time
 def uninstall() -> None:
     """Put the interpreter's `_thread` back, as `install` found it.
 

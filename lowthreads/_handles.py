@@ -70,25 +70,19 @@ class _ThreadHandle:
                 because the interpreter ends (from 3.13 on, `PythonFinalizationError`).
         """
         nanoseconds = UNBOUNDED if timeout is None else to_nanoseconds(timeout)
-        progress = lib.lt_handle_progress_of(self._shim)
-        if progress == _NOT_STARTED:
+        if lib.lt_handle_progress_of(self._shim) == _NOT_STARTED:
             raise RuntimeError("thread not started")
-        if progress == _DONE:
-            return
-        if self.ident == get_ident():
+        if self.ident == get_ident() and not self.is_done():
             raise RuntimeError("Cannot join current thread")
         if others_are_stopped():
             raise_join_at_shutdown()
-        running = ffi.addressof(self._shim, "running")
-        lib.lt_lock_settle(running)
-        try:
-            if lib.lt_lock_try_marked(running, lib.LT_FRESH) or (
-                nanoseconds != 0 and wait(running, nanoseconds, lib.LT_FOR_THREAD)
-            ):
-                lib.lt_lock_release(running)
-        except BaseException:
-            lib.lt_lock_undo(running)
-            raise
+        self._await_end(nanoseconds)
+
+    def _await_end(self, nanoseconds: int = UNBOUNDED) -> None:
+        """Wait until the thread has ended, the time is over or the start has failed."""
+        if nanoseconds != 0 and not self.is_done():
+            running = lib.lt_handle_running(self._shim)
+            wait(running, nanoseconds, lib.LT_FOR_THREAD, 0, lib.lt_ffi_pass)
 
     def _set_done(self) -> None:
         """Take the thread for ended; for one that a fork left behind."""
@@ -128,7 +122,7 @@ class _Awaited:
             others = [each for each in list(self.handles) if each.ident != me]
             if not others:
                 return
-            others[-1].join()
+            others[-1]._await_end()
             self.discard(others[-1])
 
 
@@ -228,7 +222,7 @@ class _Sentinel(LockMethods):
 
     @property
     def _handle(self) -> Any:
-        return ffi.addressof(self._shim, "running")
+        return lib.lt_handle_running(self._shim)
 
     def release(self) -> None:
         """Unlock it, for good."""

@@ -59,6 +59,16 @@ class Lib(Protocol):
         patience: int,
         /,
     ) -> int: ...
+    def lt_ffi_pass(
+        self,
+        lock: Any,
+        awaited: int,
+        marks: int,
+        deadline: int,
+        since: int,
+        patience: int,
+        /,
+    ) -> int: ...
     def lt_ffi_hold_entries(self) -> None: ...
     def lt_ffi_let_entries(self) -> None: ...
     def lt_ffi_add_natives(self) -> bool: ...
@@ -85,6 +95,7 @@ class Lib(Protocol):
     def lt_handle_adopt(self, handle: Any, ident: int, /) -> None: ...
     def lt_handle_finish(self, handle: Any, /) -> None: ...
     def lt_handle_ident(self, handle: Any, /) -> int: ...
+    def lt_handle_running(self, handle: Any, /) -> Any: ...
     def lt_handle_progress_of(self, handle: Any, /) -> int: ...
     def lt_handle_of_self(self) -> Any: ...
     def lt_thread_name_max(self) -> int: ...
@@ -131,10 +142,12 @@ ffi: FFI = _native.ffi
 native: Any = _native
 """What the extension holds besides: see `csrc/ffi/cpython/natives.h`."""
 
+if "free-threading" in sys.version and ffi.string(lib.lt_ffi_api()) == b"limited":
+    # Which it loads without a word: nothing in the file's name is against it.
+    raise ImportError(f"{_native.__file__} is for interpreters with a GIL; build it for this one")
+
 if sys.implementation.name == "cpython" and not lib.lt_ffi_add_natives():
     raise ImportError("the extension could not make its types")
-
-_docs: list[Any] = []  # the extension points into these
 
 
 def document_natives(rlock: bool, methods: type) -> None:
@@ -147,5 +160,7 @@ def document_natives(rlock: bool, methods: type) -> None:
                 arguments += ", blocking=True, timeout=-1"
             elif name == "__exit__":
                 arguments += ", *exc_info"
-            _docs.append(ffi.new("char[]", f"{name}({arguments})\n--\n\n{doc}".encode()))
-            lib.lt_ffi_document(rlock, ffi.new("char[]", name.encode()), _docs[-1])
+            text = f"{name}({arguments})\n--\n\n{doc}"
+            lib.lt_ffi_document(
+                rlock, ffi.new("char[]", name.encode()), ffi.new("char[]", text.encode())
+            )

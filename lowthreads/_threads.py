@@ -28,7 +28,10 @@ _STACK_MIN = 32768
 
 _audit = sys.audit
 
-_stack_size = 0
+_stack_sizes = [0]
+"""The last one is set.  To add the new one and take out the oldest is to exchange them: both
+steps are atomic, and no lock is needed that a fork or a signal handler could find taken."""
+
 _closing = False
 
 
@@ -50,7 +53,7 @@ def launch(
 ) -> int:
     """Start a thread, with checked arguments: `start_thread`'s, None for the usual size."""
     if size is None:
-        size = _stack_size
+        size = _stack_sizes[-1]
     ident = start_thread(function, args, kwargs, size, handle, name)
     if ident == -ECANCELED:
         raise_at_shutdown()
@@ -141,10 +144,8 @@ def stack_size(size: int = 0, /) -> int:
 
     Source: `_thread.stack_size` of the library reference.
     """
-    global _stack_size
-    new = check_stack_size(size)
-    old, _stack_size = _stack_size, new
-    return old
+    _stack_sizes.append(check_stack_size(size))
+    return _stack_sizes.pop(0)
 
 
 def check_stack_size(size: int) -> int:

@@ -15,7 +15,6 @@ Only the main thread runs handlers.  The shim lets all other threads wait in one
 from __future__ import annotations
 
 import os
-import platform
 import signal
 import sys
 from contextlib import AbstractContextManager, nullcontext
@@ -27,11 +26,12 @@ from ._errors import raise_acquire_at_shutdown
 from ._lib import ffi, lib, native
 from ._timeout import UNBOUNDED
 
+LtWait = Callable[[Any, int, int, int, int, int], int]
+
 Park = Callable[[int], int]
 """Sleeps as patiently as its argument says; returns an `lt_status`."""
 
 _now = lib.lt_now
-_lt_wait = lib.lt_ffi_wait
 _wait_end = lib.lt__wait_end
 
 _ACQUIRED = lib.LT_ACQUIRED
@@ -65,10 +65,12 @@ def wait(
     nanoseconds: int = UNBOUNDED,
     awaited: int = _FOR_LOCK,
     marks: int = _FRESH,
+    lt_wait: LtWait = lib.lt_ffi_wait,
 ) -> bool:
     """Wait until the lock is taken or the time is over; return whether it was taken.
 
-    `handle` points to what `awaited`, an `lt_awaited`, says.
+    `handle` points to what `awaited`, an `lt_awaited`, says; `lt_wait` is `lt_ffi_wait`, or
+    `lt_ffi_pass`, after which it is not taken.
     """
     if others_are_stopped():
         raise_acquire_at_shutdown()
@@ -76,7 +78,7 @@ def wait(
     deadline = FOREVER if nanoseconds < 0 else min(since + nanoseconds, FOREVER)
 
     def park(patience: int) -> int:
-        return _lt_wait(handle, awaited, marks, deadline, since, patience)
+        return lt_wait(handle, awaited, marks, deadline, since, patience)
 
     if lib.lt_thread_ident() != lib.lt_ffi_main_thread():
         return park(_PLAIN) == _ACQUIRED
@@ -92,7 +94,7 @@ def wait(
     return status == _ACQUIRED
 
 
-if platform.python_implementation() == "CPython":
+if sys.implementation.name == "cpython":
     run_handlers: Callable[[], None] = native.run_handlers
 else:
 

@@ -30,6 +30,10 @@ from ._wait import FOREVER
 _KINDS = {lib.LT_FOR_LOCK: "lock", lib.LT_FOR_RLOCK: "RLock", lib.LT_FOR_THREAD: "thread"}
 
 
+_RECORDS = ffi.typeof("lt_wait_record[]")
+_ = ffi.new(_RECORDS, 1)[0].ident  # cffi makes fields when they are used: not in two threads
+
+
 class Wait(NamedTuple):
     """A thread that is blocked in lowthreads, and what it waits for.
 
@@ -126,7 +130,7 @@ def _may_be_signal(wait: Wait) -> bool:
 def _snapshot() -> tuple[Any, int]:
     room = 16
     while True:
-        array = ffi.new("lt_wait_record[]", room)
+        array = ffi.new(_RECORDS, room)
         count = lib.lt_waits(array, room)
         if count <= room:
             return array, count

@@ -28,6 +28,8 @@ from lowthreads._lib import ffi
 
 PYPY = platform.python_implementation() == "PyPy"
 
+WITH_GIL = getattr(sys, "_is_gil_enabled", lambda: True)()
+
 LIMIT = 60.0
 """Seconds that a child process, or anything else that is waited for, may take at most."""
 
@@ -279,3 +281,11 @@ def wine_cannot(reason: str) -> pytest.MarkDecorator:
 
 NO_LOCK = (TypeError, AttributeError) if PYPY else TypeError
 """What a method raises that is called on another object."""
+
+freed_at_once = pytest.mark.skipif(
+    PYPY or not WITH_GIL,
+    reason="the collector (PyPy), or the thread that made it (without a GIL), frees it later",
+)
+
+# For pytest-run-parallel: other threads start and end meanwhile.
+counts_threads = pytest.mark.thread_unsafe(reason="counts all threads of the process")

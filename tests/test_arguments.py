@@ -15,6 +15,8 @@ import weakref
 from collections.abc import Iterator
 from decimal import Decimal
 from fractions import Fraction
+from functools import partial
+from itertools import chain
 from typing import Any, Callable
 
 import pytest
@@ -23,7 +25,7 @@ from hypothesis import strategies as st
 
 import lowthreads
 from lowthreads import TIMEOUT_MAX, allocate_lock
-from support import Threads, released_if_awaited, run_threads, wait_until
+from support import Threads, counts_threads, released_if_awaited, run_threads, wait_until
 
 SECOND = 10**9
 INT64 = 2**63
@@ -442,6 +444,7 @@ START = [
 
 
 @pytest.mark.parametrize("args", START)
+@counts_threads
 def test_start_refuses(args: tuple[Any, ...]) -> None:
     before = lowthreads._count()
     with pytest.raises(TypeError) as info:
@@ -451,6 +454,7 @@ def test_start_refuses(args: tuple[Any, ...]) -> None:
 
 
 @given(st.lists(anything | functions | tuples | dicts, max_size=5))
+@counts_threads
 def test_start_refuses_whatever_it_cannot_call(args: list[Any]) -> None:
     message = expected_of_start(tuple(args))
     assume(message)
@@ -463,6 +467,7 @@ def test_start_refuses_whatever_it_cannot_call(args: list[Any]) -> None:
 
 @given(st.lists(anything | functions | tuples, max_size=3), filled_dicts)
 @example([print, ()], {"kwargs": {}})
+@counts_threads
 def test_start_takes_no_keywords(args: list[Any], kwargs: dict[str, Any]) -> None:
     before = lowthreads._count()
     assert outcome(lowthreads.start_new_thread, *args, **kwargs) is TypeError
@@ -593,6 +598,19 @@ def test_stack_size_without_an_argument_sets_the_default() -> None:
     lowthreads.stack_size(2**20)
     assert lowthreads.stack_size() == 2**20
     assert lowthreads.stack_size() == 0
+
+
+@pytest.mark.usefixtures("_stack_size")
+def test_stack_sizes_that_threads_set_at_once_are_each_returned_once() -> None:
+    lowthreads.stack_size(2**20)
+    sizes = [[2**20 + 4096 * (100 * thread + n) for n in range(1, 101)] for thread in range(4)]
+
+    def change(mine: list[int]) -> list[int]:
+        return [lowthreads.stack_size(size) for size in mine]
+
+    returned = run_threads(*(partial(change, mine) for mine in sizes))
+    last = lowthreads.stack_size(0)
+    assert sorted([*chain(*returned), last]) == sorted([2**20, *chain(*sizes)])
 
 
 @pytest.mark.usefixtures("_stack_size")

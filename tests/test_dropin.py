@@ -788,3 +788,23 @@ def test_daemon_threads_are_allowed_and_counts_include_the_hosts() -> None:
         gate.release()
         wait_until(lambda: _thread._count() == 0)
         """)
+
+
+def test_two_threads_install_and_uninstall_at_once() -> None:
+    run_child(
+        """
+        import _thread, sys, threading
+        import lowthreads
+        from support import run_threads
+
+        def toggle():
+            for _ in range(50):
+                lowthreads.install()
+                lowthreads.uninstall()
+
+        before = dict(vars(threading))
+        run_threads(toggle, toggle, toggle)
+        assert sys.modules["_thread"] is _thread
+        assert dict(vars(threading)) == before
+        """
+    )

@@ -8,18 +8,15 @@ a wait that keeps the GIL hangs until the child's limit.
 from __future__ import annotations
 
 import os
-import platform
 import signal
-import sys
 import textwrap
 
 import pytest
 
-from support import end_child, run_child, start_child
+from support import PYPY, WITH_GIL, end_child, run_child, start_child
 
 with_a_gil = pytest.mark.skipif(
-    platform.python_implementation() != "CPython"
-    or not getattr(sys, "_is_gil_enabled", lambda: True)(),
+    PYPY or not WITH_GIL,
     reason="only CPython with a GIL keeps it",
 )
 

@@ -23,15 +23,15 @@ from lowthreads import (
     get_native_id,
     start_joinable_thread,
 )
-from lowthreads._lib import ffi
-from support import LIMIT, Threads, await_waiter, run_threads, wait_until
+from lowthreads._lib import lib
+from support import LIMIT, Threads, await_waiter, counts_threads, run_child, run_threads, wait_until
 
 LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs Linux's /proc")
 
 
 def joined_by(handle: _ThreadHandle) -> Any:
     """What `await_waiter` can see the joiners of."""
-    return types.SimpleNamespace(_handle=ffi.addressof(handle._shim, "running"))
+    return types.SimpleNamespace(_handle=lib.lt_handle_running(handle._shim))
 
 
 class Gate:
@@ -85,6 +85,7 @@ def gate() -> Iterator[Gate]:
         ),
     ],
 )
+@counts_threads
 def test_what_is_refused(call: Any, error: type[Exception], message: str | None) -> None:
     before = lowthreads._count()
     with pytest.raises(error) as info:
@@ -248,6 +249,35 @@ def test_a_start_that_fails_leaves_the_handle_as_new(daemon: bool) -> None:
     assert handle.is_done()
 
 
+def test_starts_that_fail_do_not_disturb_who_waits() -> None:
+    run_child(
+        """
+        import sys
+        from lowthreads import _shutdown, _ThreadHandle, start_joinable_thread
+        from support import run_threads
+
+        reports, failed = [], []
+        sys.unraisablehook = reports.append
+
+        def fail():
+            handle = _ThreadHandle()
+            for _ in range(300):
+                try:
+                    start_joinable_thread(int, handle, daemon=False, stack_size=1 << 46)
+                except RuntimeError as error:
+                    assert str(error).startswith("can't start new thread"), error
+            failed.append(1)
+
+        def shut_down():
+            while len(failed) < 2:
+                _shutdown()
+
+        run_threads(fail, fail, shut_down, shut_down)
+        assert not reports, reports
+        """
+    )
+
+
 # ---- What is gone when join returns
 
 
@@ -267,6 +297,7 @@ def test_thread_locals_are_gone_when_join_returns() -> None:
         assert is_gone(references.pop())
 
 
+@counts_threads
 def test_the_thread_is_not_counted_when_join_returns() -> None:
     before = lowthreads._count()
     for _ in range(50):

@@ -24,6 +24,8 @@ from support import (
     NO_LOCK,
     Threads,
     await_waiter,
+    counts_threads,
+    freed_at_once,
     newest_waiter,
     run_child,
     run_threads,
@@ -692,6 +694,7 @@ def test_a_lock_serves_a_condition(lock: LockType) -> None:
     assert usable(lock)
 
 
+@counts_threads
 def test_count_is_that_of_the_running_threads() -> None:
     before = lowthreads._count()
     go_on = threading.Event()
@@ -702,7 +705,8 @@ def test_count_is_that_of_the_running_threads() -> None:
     wait_until(lambda: lowthreads._count() == before)
 
 
-@pytest.mark.skipif(PYPY, reason="the garbage collector frees the function, at any time")
+@freed_at_once
+@counts_threads
 def test_count_drops_after_the_function_was_freed() -> None:
     before = lowthreads._count()
     seen: list[int] = []

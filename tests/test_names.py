@@ -171,6 +171,7 @@ def test_the_version_is_the_distributions() -> None:
     assert lowthreads.__version__ == version
 
 
+@pytest.mark.thread_unsafe(reason="asks in the main thread")
 def test_get_ident_is_that_of_threading_in_the_main_thread() -> None:
     ident = lowthreads.get_ident()
     assert type(ident) is int

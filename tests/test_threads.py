@@ -15,7 +15,7 @@ import pytest
 
 import lowthreads
 from lowthreads import _count, allocate_lock, get_ident, stack_size, start_new_thread
-from support import run_child, run_threads, wait_until
+from support import counts_threads, freed_at_once, run_child, run_threads, wait_until
 
 PYPY = platform.python_implementation() == "PyPy"
 
@@ -100,6 +100,7 @@ def test_threads_start_threads() -> None:
     assert deepest == [depth]
 
 
+@counts_threads
 def test_200_threads_are_alive_at_once() -> None:
     before = _count()
     gates = [held() for _ in range(200)]
@@ -463,7 +464,7 @@ def test_a_start_that_fails_leaks_nothing_and_later_ones_work() -> None:
 # ---- What stays behind ---------------------------------------------------------------
 
 
-@pytest.mark.skipif(PYPY, reason="the collector decides when there")
+@freed_at_once
 @pytest.mark.parametrize("end", ["returns", "exits", "raises"])
 def test_a_thread_is_counted_until_its_function_and_arguments_are_freed(
     end: str, monkeypatch: pytest.MonkeyPatch

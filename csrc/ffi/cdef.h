@@ -26,6 +26,8 @@ uintptr_t lt_lock_owner(lt_lock *);              /* never blocks */
 void lt_lock_reinit(lt_lock *);                  /* never blocks */
 int lt_ffi_wait(void *lock, int awaited, unsigned marks, int64_t deadline, int64_t since,
                 int patience);                   /* blocks: detaches */
+int lt_ffi_pass(void *lock, int awaited, unsigned marks, int64_t deadline, int64_t since,
+                int patience);                   /* blocks: detaches */
 
 typedef struct { ...; } lt_rlock;
 
@@ -70,7 +72,7 @@ size_t lt_waits(lt_wait_record *, size_t room);  /* never blocks for long */
 #define LT_NOT_STARTED ...
 #define LT_DONE ...
 
-typedef struct { lt_lock running; ...; } lt_handle;
+typedef struct { ...; } lt_handle;
 
 lt_handle *lt_handle_new(void);                  /* never blocks */
 void lt_handle_drop(lt_handle *);                /* never blocks */
@@ -79,6 +81,7 @@ void lt_handle_adopt(lt_handle *, uintptr_t ident);
                                                  /* never blocks */
 void lt_handle_finish(lt_handle *);              /* never blocks */
 uintptr_t lt_handle_ident(lt_handle *);          /* never blocks */
+lt_lock *lt_handle_running(lt_handle *);         /* never blocks */
 int lt_handle_progress_of(lt_handle *);          /* never blocks */
 lt_handle *lt_handle_of_self(void);              /* never blocks */
 

@@ -27,15 +27,31 @@ static lt_patience lt_ffi_patience(int patience)
     return lt_thread_ident() == lt_ffi_main_thread() ? (lt_patience)patience : LT_PLAIN;
 }
 
-/* A wait for what `awaited` (an lt_awaited) says, detached. */
+/* A wait for what `awaited` (an lt_awaited) says, detached: unless a moment is enough. */
 static int lt_ffi_wait(void *lock, int awaited, unsigned marks, int64_t deadline, int64_t since,
+                       int patience)
+{
+    lt_status status = LT_ACQUIRED;
+    if (!lt_lock_spin(lock, marks)) {
+        lt_detached state = lt_detach();
+        status = lt__lock_wait(lock, (lt_awaited)awaited, marks, deadline, since,
+                               lt_ffi_patience(patience));
+        lt_attach(state);
+    }
+    if (status == LT_ACQUIRED && awaited == LT_FOR_RLOCK)
+        lt_rlock_restore(lock, 1);
+    return (int)status;
+}
+
+/* The same, for who doesn't keep it, not even until the caller runs again. */
+static int lt_ffi_pass(void *lock, int awaited, unsigned marks, int64_t deadline, int64_t since,
                        int patience)
 {
     lt_detached state = lt_detach();
     lt_status status = lt__lock_wait(lock, (lt_awaited)awaited, marks, deadline, since,
                                      lt_ffi_patience(patience));
-    if (status == LT_ACQUIRED && awaited == LT_FOR_RLOCK)
-        lt_rlock_restore(lock, 1);
+    if (status == LT_ACQUIRED)
+        lt__lock_unlock(lock);
     lt_attach(state);
     return (int)status;
 }
@@ -69,9 +85,9 @@ static void lt_ffi_after_fork(void)
 /* With the main thread's ident.  Returns 0 or an errno; again, does nothing. */
 static int lt_ffi_init(uintptr_t main_thread)
 {
-    if (lt_ffi_main_thread() != 0)
+    uintptr_t unknown = 0;
+    if (!lt_cas_uptr(&lt_main_thread, &unknown, main_thread))
         return 0;
-    lt_ffi_set_main_thread(main_thread);
     return lt_platform_watch_forks(lt_ffi_after_fork);
 }
 

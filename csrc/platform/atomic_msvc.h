@@ -22,6 +22,15 @@ typedef struct lt_atomic_uptr {
     void *volatile value;
 } lt_atomic_uptr;
 
+static inline void lt_pause(void)
+{
+#if defined(_M_ARM64)
+    __yield();
+#else
+    _mm_pause();
+#endif
+}
+
 static inline uint32_t lt_load(lt_atomic_u32 *word)
 {
     return (uint32_t)word->value;
@@ -35,6 +44,11 @@ static inline uint32_t lt_load_acquire(lt_atomic_u32 *word)
 static inline void lt_store(lt_atomic_u32 *word, uint32_t value)
 {
     word->value = (long)value;
+}
+
+static inline void lt_store_release(lt_atomic_u32 *word, uint32_t value)
+{
+    _InterlockedExchange(&word->value, (long)value);
 }
 
 static inline uint32_t lt_exchange(lt_atomic_u32 *word, uint32_t value)

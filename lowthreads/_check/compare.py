@@ -55,6 +55,29 @@ def _with(threads: Any, loops: int) -> float:
     return _clock() - began
 
 
+def _contended(threads: Any, loops: int) -> float:
+    lock, go = threads.allocate_lock(), threads.allocate_lock()
+    ended = [threads.allocate_lock() for _ in range(2)]
+    for each in (go, *ended):
+        each.acquire()
+
+    def body(end: Callable[[], None]) -> None:
+        with go:
+            pass
+        for _ in repeat(None, loops):
+            with lock:
+                pass
+        end()
+
+    for each in ended:
+        threads.start_new_thread(body, (each.release,))
+    began = _clock()
+    go.release()
+    for each in ended:
+        each.acquire()
+    return _clock() - began
+
+
 def _hand_off(threads: Any, loops: int) -> float:
     ping, pong, done = (threads.allocate_lock() for _ in range(3))
     for lock in (ping, pong, done):
@@ -93,6 +116,7 @@ def _thread_start(threads: Any, loops: int) -> float:
 LOADS: dict[str, Load] = {
     "acquire, release": _acquire_release,
     "with lock": _with,
+    "contended by 2": _contended,
     "hand-off and back": _hand_off,
     "start a thread": _thread_start,
 }

@@ -10,7 +10,9 @@ static inline void lt_interpreter_after_fork(void)
 }
 
 /* Which of CPython's C APIs the build uses. */
-#ifdef Py_LIMITED_API
+#if defined(Py_TARGET_ABI3T)
+#define LT_API "abi3t"
+#elif defined(Py_LIMITED_API)
 #define LT_API "limited"
 #else
 #define LT_API "full"

@@ -76,7 +76,7 @@ static PyType_Slot lt_lock_slots[] = {
 
 static PyType_Spec lt_lock_spec = {
     LT_MODULE ".LockMemory",
-    sizeof(lt_object),
+    LT_OBJECT_SIZE,
     0,
     Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
     lt_lock_slots,

@@ -4,6 +4,7 @@
 #ifndef LT_NATIVES_H
 #define LT_NATIVES_H
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "lock_object.h"
@@ -50,23 +51,25 @@ static PyObject *lt_run_handlers(PyObject *module, PyObject *unused)
 static PyMethodDef lt_run_handlers_method = {"run_handlers", lt_run_handlers, METH_NOARGS, NULL};
 
 /* Makes `value` an attribute of the extension and lets it go. */
-static bool lt_add_native(const char *name, PyObject *value)
+static bool lt_add_native(PyObject *module, const char *name, PyObject *value)
 {
-    PyObject *module = PyImport_AddModule(LT_MODULE); /* borrowed */
-    bool added = value != NULL && module != NULL &&
-                 PyObject_SetAttrString(module, name, value) == 0;
+    bool added = value != NULL && PyObject_SetAttrString(module, name, value) == 0;
     Py_XDECREF(value);
     return added;
 }
 
-/* Documents a method of LockMemory or RLockMemory, before lt_ffi_add_natives.  The strings
- * must stay where they are. */
+/* Documents a method of LockMemory or RLockMemory, before lt_ffi_add_natives.  Once a
+ * process: the string stays, whichever interpreter gave it. */
 static void lt_ffi_document(bool rlock, const char *name, const char *doc)
 {
     PyMethodDef *method = rlock ? lt_rlock_methods : lt_lock_methods;
-    for (; method->ml_name != NULL; method++)
-        if (strcmp(method->ml_name, name) == 0)
-            method->ml_doc = doc;
+    for (; method->ml_name != NULL; method++) {
+        if (method->ml_doc != NULL || strcmp(method->ml_name, name) != 0)
+            continue;
+        char *copy = malloc(strlen(doc) + 1);
+        if (copy != NULL)
+            method->ml_doc = strcpy(copy, doc);
+    }
 }
 
 static PyObject *lt_new_builtin(PyMethodDef *method)
@@ -77,17 +80,28 @@ static PyObject *lt_new_builtin(PyMethodDef *method)
     return function;
 }
 
+static bool lt_add_natives_to(PyObject *module)
+{
+    PyObject *locks = PyType_FromSpec(&lt_lock_spec);
+    return lt_learn_layout(locks) && lt_add_native(module, "LockMemory", locks) &&
+           lt_add_native(module, "RLockMemory", PyType_FromSpec(&lt_rlock_spec)) &&
+           lt_add_native(module, "get_ident", lt_new_builtin(&lt_ident_methods[0])) &&
+           lt_add_native(module, "get_native_id", lt_new_builtin(&lt_ident_methods[1])) &&
+           lt_add_native(module, "run_handlers", PyCFunction_New(&lt_run_handlers_method, NULL)) &&
+           lt_add_native(module, "start_thread",
+                         PyCFunction_New(&lt_start_thread_method, module));
+}
+
 /* Returns false after it printed an exception. */
 static bool lt_ffi_add_natives(void)
 {
-    bool added = lt_add_native("LockMemory", PyType_FromSpec(&lt_lock_spec)) &&
-                 lt_add_native("RLockMemory", PyType_FromSpec(&lt_rlock_spec)) &&
-                 lt_add_native("get_ident", lt_new_builtin(&lt_ident_methods[0])) &&
-                 lt_add_native("get_native_id", lt_new_builtin(&lt_ident_methods[1])) &&
-                 lt_add_native("start_thread", PyCFunction_New(&lt_start_thread_method, NULL)) &&
-                 lt_add_native("run_handlers", PyCFunction_New(&lt_run_handlers_method, NULL));
+    PyObject *name = PyUnicode_FromString(LT_MODULE);
+    PyObject *module = name == NULL ? NULL : PyImport_GetModule(name);
+    bool added = module != NULL && lt_add_natives_to(module);
     if (!added)
         PyErr_Print();
+    Py_XDECREF(module);
+    Py_XDECREF(name);
     return added;
 }
 

@@ -9,26 +9,11 @@
 #ifndef LT_OBJECT_H
 #define LT_OBJECT_H
 
-#include <Python.h>
-#include <stddef.h>
-#include <structmember.h>
-
-#include "lowthreads.h"
+#include "layout.h" /* of embedded/ or opaque/: the build chooses */
 
 #ifndef METH_FASTCALL
 #define METH_FASTCALL 0x0080 /* in the limited API since 3.10, and the same since 3.7 */
 #endif
-
-typedef struct lt_object {
-    PyObject_HEAD
-    PyObject *weak_references;
-    lt_rlock rlock; /* a lock uses rlock.lock alone */
-} lt_object;
-
-static lt_rlock *lt_rlock_of(PyObject *self)
-{
-    return &((lt_object *)self)->rlock;
-}
 
 static lt_lock *lt_lock_of(PyObject *self)
 {
@@ -96,7 +81,8 @@ static PyGetSetDef lt_object_getters[] = {
 };
 
 static PyMemberDef lt_object_members[] = {
-    {"__weaklistoffset__", T_PYSSIZET, offsetof(lt_object, weak_references), READONLY, NULL},
+    {"__weaklistoffset__", T_PYSSIZET, offsetof(lt_object, weak_references),
+     READONLY | LT_OFFSET_FLAG, NULL},
     {NULL, 0, 0, 0, NULL},
 };
 

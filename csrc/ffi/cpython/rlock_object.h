@@ -117,7 +117,7 @@ static PyType_Slot lt_rlock_slots[] = {
 
 static PyType_Spec lt_rlock_spec = {
     LT_MODULE ".RLockMemory",
-    sizeof(lt_object),
+    LT_OBJECT_SIZE,
     0,
     Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
     lt_rlock_slots,

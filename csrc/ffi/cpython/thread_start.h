@@ -16,6 +16,7 @@ typedef struct lt_call {
     PyObject *function, *args;
     PyObject *kwargs; /* may be NULL */
     PyObject *name;   /* bytes for the operating system, or NULL */
+    PyObject *module; /* the extension */
     PyInterpreterState *interpreter;
 } lt_call;
 
@@ -25,14 +26,15 @@ static void lt_call_free(lt_call *call)
     Py_DECREF(call->args);
     Py_XDECREF(call->kwargs);
     Py_XDECREF(call->name);
+    Py_DECREF(call->module);
     free(call);
 }
 
 /* Gives the exception that a thread's function let out to Python: the extension's
  * attribute report_in_thread, which does not raise. */
-static void lt_call_report(PyObject *function)
+static void lt_call_report(lt_call *call)
 {
-    PyObject *type, *value, *traceback, *module, *report, *result = NULL;
+    PyObject *type, *value, *traceback, *report, *result = NULL;
     if (PyErr_ExceptionMatches(PyExc_SystemExit)) {
         PyErr_Clear();
         return;
@@ -41,10 +43,9 @@ static void lt_call_report(PyObject *function)
     PyErr_NormalizeException(&type, &value, &traceback);
     if (traceback != NULL)
         PyException_SetTraceback(value, traceback);
-    module = PyImport_AddModule(LT_MODULE); /* borrowed */
-    report = module == NULL ? NULL : PyObject_GetAttrString(module, "report_in_thread");
+    report = PyObject_GetAttrString(call->module, "report_in_thread");
     if (report != NULL)
-        result = PyObject_CallFunctionObjArgs(report, function, value, NULL);
+        result = PyObject_CallFunctionObjArgs(report, call->function, value, NULL);
     if (result == NULL)
         PyErr_Print();
     Py_XDECREF(result);
@@ -64,7 +65,7 @@ static void lt_thread_call(void *arg, uint32_t generation)
         lt_thread_set_name(PyBytes_AsString(call->name)); /* a name is worth no failure */
     PyObject *result = PyObject_Call(call->function, call->args, call->kwargs);
     if (result == NULL)
-        lt_call_report(call->function);
+        lt_call_report(call);
     else
         Py_DECREF(result);
     lt_call_free(call);
@@ -85,7 +86,6 @@ static PyObject *lt_some(PyObject *object)
  * errno, negative. */
 static PyObject *lt_start_thread(PyObject *module, PyObject *const *args, Py_ssize_t count)
 {
-    (void)module;
     if (count != 6)
         return PyErr_Format(PyExc_TypeError, "start_thread takes 6 arguments, got %zd", count);
     size_t stack_size = PyLong_AsSize_t(args[3]);
@@ -99,6 +99,7 @@ static PyObject *lt_start_thread(PyObject *module, PyObject *const *args, Py_ssi
     call->args = lt_some(args[1]);
     call->kwargs = lt_some(args[2]);
     call->name = lt_some(args[5]);
+    call->module = lt_some(module);
     call->interpreter = PyInterpreterState_Get();
     uintptr_t ident = 0;
     int error = lt_thread_start(lt_thread_call, call, stack_size, handle, &ident);
