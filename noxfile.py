@@ -138,6 +138,14 @@ def cross(session: nox.Session) -> None:
     session.run("python", "tools/cross_compile.py", *session.posargs)
 
 
+@nox.session
+def machines(session: nox.Session) -> None:
+    """The shim on other machines: 64-bit and 32-bit Arm, big-endian s390x, and musl."""
+    session.install("ziglang")
+    targets = ["--target=machines", "--target=musl"]
+    session.run("python", "tools/cross_compile.py", *targets, "--run=5", *session.posargs)
+
+
 @nox.session(python=PYTHONS)
 def exits(session: nox.Session) -> None:
     """The interpreter's exit with threads in every state, 300 times each."""

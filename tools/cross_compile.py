@@ -1,6 +1,7 @@
-"""Compiles the shim and its stress program for platforms that this machine doesn't run.
+"""Compiles the shim and its stress program for platforms that this machine is not.
 
 Warnings are errors.  A target whose compiler is not installed is skipped, with a message.
+With --run, the programs that this machine can run, or emulate with qemu, are run, too.
 Exit status: 0 if something was compiled and nothing failed, else 1.
 """
 
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import platform
 import shlex
 import shutil
 import subprocess
@@ -57,10 +59,17 @@ class Job(NamedTuple):
     compiler: list[str]
     parker: str
     flags: list[str]
+    runner: list[str] | None = None  # what runs the program; None: nothing here does
 
 
 def _zig(triple: str, parker: str, *flags: str) -> Job:
     return Job(f"{triple}-{parker}", [*ZIG, triple], parker, list(flags))
+
+
+def _debian(triple: str, parker: str) -> Job:
+    machine = triple.split("-")[0]
+    runner = [f"qemu-{machine}-static"]
+    return Job(f"{triple}-{parker}", [f"{triple}-gcc"], parker, ["-static"], runner)
 
 
 TARGETS = {
@@ -73,6 +82,12 @@ TARGETS = {
     "musl": [
         _zig(f"{machine}-linux-musl", parker, "-static")
         for machine in ("x86_64", "aarch64")
+        for parker in ("futex", "pthread")
+    ],
+    # 64-bit Arm, 32 bits, and big-endian.
+    "machines": [
+        _debian(triple, parker)
+        for triple in ("aarch64-linux-gnu", "arm-linux-gnueabihf", "s390x-linux-gnu")
         for parker in ("futex", "pthread")
     ],
     "linux-arm64": [_zig("aarch64-linux-gnu", parker) for parker in ("futex", "pthread")],
@@ -88,32 +103,57 @@ def lacks(job: Job) -> str:
     return "" if shutil.which(job.compiler[0]) else job.compiler[0]
 
 
-def run(job: Job, folder: Path) -> str:
-    """Compile and link; return "" or the compiler's messages."""
+def build(job: Job, folder: Path) -> tuple[Path, str]:
+    """Compile and link; return the program, and "" or the compiler's messages."""
     windows = job.parker == "win32"
     output = folder / f"stress-{job.name}{'.exe' if windows else ''}"
     runtime = universal_crt(job.compiler[0], folder) if job.compiler == MINGW else []
     line = command(job.compiler, job.parker, ["-O2", *runtime, *job.flags], output)
+    return output, messages_of(line)
+
+
+def messages_of(line: list[str]) -> str:
+    """Run a command; return "" if it succeeds, or else what it said."""
     done = subprocess.run(line, capture_output=True, text=True, check=False)
     return "" if done.returncode == 0 else f"{shlex.join(line)}\n{done.stdout}{done.stderr}"
 
 
-def compile_all(jobs: list[Job], folder: Path) -> bool:
-    """Run the jobs, and say how each went; return whether all went well, and one at all."""
-    compiled = failed = 0
+def runner_of(job: Job) -> list[str] | None:
+    """What runs the job's program here: None if nothing does."""
+    if job.runner is None:
+        native = sys.platform == "linux" and job.name.startswith(f"{platform.machine()}-linux-musl")
+        return [] if native else None
+    return job.runner if shutil.which(job.runner[0]) else None
+
+
+def do(job: Job, folder: Path, seconds: float) -> str:
+    """Build the job's program and, for so many seconds, run it; return "" or what went wrong."""
+    program, messages = build(job, folder)
+    runner = runner_of(job)
+    if messages or seconds == 0 or runner is None:
+        print(f"{job.name:32} {'FAILED' if messages else 'compiled'}", flush=True)
+        return messages
+    messages = messages_of([*runner, str(program), str(seconds)])
+    by = f"by {runner[0]}" if runner else ""
+    print(f"{job.name:32} {'FAILED' if messages else 'ran'} {by}".rstrip(), flush=True)
+    return messages
+
+
+def do_all(jobs: list[Job], folder: Path, seconds: float) -> bool:
+    """Do the jobs, and say how each went; return whether all went well, and one at all."""
+    done = failed = 0
     for job in jobs:
         lacking = lacks(job)
         if lacking:
             print(f"{job.name:32} skipped: needs {lacking}", flush=True)
             continue
-        messages = run(job, folder)
-        print(f"{job.name:32} {'FAILED' if messages else 'ok'}", flush=True)
+        messages = do(job, folder, seconds)
         if messages:
             print(messages, flush=True)
             failed += 1
         else:
-            compiled += 1
-    return compiled > 0 and failed == 0
+            done += 1
+    return done > 0 and failed == 0
 
 
 def main() -> int:
@@ -130,6 +170,9 @@ def main() -> int:
     parser.add_argument(
         "--output", type=Path, metavar="FOLDER", help="keep the programs here (default: don't)"
     )
+    parser.add_argument(
+        "--run", type=float, default=0, metavar="SECONDS", help="run the programs, so long each"
+    )
     parser.add_argument("--list", action="store_true", help="say what there is, and end")
     chosen = parser.parse_args()
     targets = list(dict.fromkeys(chosen.target or TARGETS))
@@ -140,9 +183,9 @@ def main() -> int:
     jobs = [job for target in targets for job in TARGETS[target]]
     if chosen.output:
         chosen.output.mkdir(parents=True, exist_ok=True)
-        return int(not compile_all(jobs, chosen.output))
+        return int(not do_all(jobs, chosen.output, chosen.run))
     with tempfile.TemporaryDirectory() as folder:
-        return int(not compile_all(jobs, Path(folder)))
+        return int(not do_all(jobs, Path(folder), chosen.run))
 
 
 if __name__ == "__main__":
