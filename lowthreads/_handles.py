@@ -72,7 +72,9 @@ class _ThreadHandle:
         nanoseconds = UNBOUNDED if timeout is None else to_nanoseconds(timeout)
         if lib.lt_handle_progress_of(self._shim) == _NOT_STARTED:
             raise RuntimeError("thread not started")
-        if self.ident == get_ident() and not self.is_done():
+        if self.is_done():
+            return
+        if self.ident == get_ident():
             raise RuntimeError("Cannot join current thread")
         if others_are_stopped():
             raise_join_at_shutdown()

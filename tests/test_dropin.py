@@ -567,7 +567,7 @@ def test_threads_may_wait_for_the_main_thread_to_end(order: str) -> None:
         def join_main():
             waiting.append(1)
             main.join()
-            os.write(1, b"joined\n")  # in one piece
+            os.write(1, b"joined\\n")  # in one piece
 
         for _ in range(3):
             threading.Thread(target=join_main).start()
