@@ -128,7 +128,8 @@ def windows(session: nox.Session) -> None:
     pytest = ["-m", "pytest", "--ignore", SHIM_TESTS, "-p", "no:cacheprovider"]
     session.run(*tool, version, *pytest, *session.posargs, env=env)
     if not session.posargs:
-        session.run(*tool, version, "tools/stdlib.py")
+        suites = ["thread", "threading", "threading_local", "queue", "threadedtempfile"]
+        session.run(*tool, version, "tools/stdlib.py", *(f"test.test_{suite}" for suite in suites))
 
 
 @nox.session

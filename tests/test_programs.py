@@ -150,29 +150,6 @@ def test_threads_and_waits_leave_no_handles_behind() -> None:
         """)
 
 
-def test_a_deep_recursion_needs_the_stack_that_it_asks_for() -> None:
-    run_child("""
-        import sys, threading
-        import lowthreads
-
-        depths = []
-
-        def dive(depth):
-            # Through C, which takes the machine's stack.
-            return 1 + max(map(dive, (depth - 1,))) if depth else 0
-
-        def work():
-            sys.setrecursionlimit(20000)
-            depths.append(dive(1000))
-
-        lowthreads.stack_size(64 << 20)
-        lowthreads.start_joinable_thread(work).join()
-        lowthreads.stack_size(0)
-        lowthreads.start_joinable_thread(work, stack_size=64 << 20).join()
-        assert depths == [1000, 1000]
-        """)
-
-
 def test_a_pipeline_of_threads_that_ctrl_c_ends() -> None:
     # interrupt_main stands for Ctrl-C; tests/test_console.py presses it.
     run_child("""

@@ -27,11 +27,8 @@ STDLIB_TESTS = [
     "test_thread.py",
     "test_threading.py",
     "test_threading_local.py",
-    "test_threadsignals.py",
     "test_threadedtempfile.py",
     "test_queue.py",
-    "test_concurrent_futures",
-    "test_concurrent_futures.py",
 ]
 
 
