@@ -145,8 +145,8 @@ bool lt_lock_spin(lt_lock *lock);
  * Never blocks. */
 static inline bool lt_lock_release(lt_lock *lock)
 {
-    uint32_t state = LT_LOCKED;
-    if (lt_cas_release(&lock->state, &state, 0))
+    uint32_t state = lt_load(&lock->state);
+    if ((state & ~(uint32_t)LT_FRESH) == LT_LOCKED && lt_cas_release(&lock->state, &state, 0))
         return true;
     return lt__lock_release_slowly(lock);
 }
