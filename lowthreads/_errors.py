@@ -12,7 +12,7 @@ FinalizationError: type[RuntimeError] = getattr(builtins, "PythonFinalizationErr
 
 
 def raise_release_unlocked() -> NoReturn:
-    """For `lt_lock_release`, when it returns false."""
+    """For `lt_lock_release_marked`, when it returns false."""
     raise RuntimeError("release unlocked lock")
 
 

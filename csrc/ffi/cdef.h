@@ -17,7 +17,7 @@
 typedef struct { ...; } lt_lock;
 
 bool lt_lock_try_marked(lt_lock *);              /* never blocks */
-bool lt_lock_release(lt_lock *);                 /* never blocks */
+bool lt_lock_release_marked(lt_lock *);          /* never blocks */
 void lt_lock_settle(lt_lock *);                  /* never blocks */
 bool lt_lock_undo(lt_lock *);                    /* never blocks */
 bool lt_lock_locked(lt_lock *);                  /* never blocks */
