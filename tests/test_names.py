@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import lowthreads
+from lowthreads._lib import ffi, lib
 from support import LIMIT, run_child, run_threads
 
 REFERENCE = {
@@ -238,3 +239,20 @@ def test_exit_raises_system_exit_without_a_code() -> None:
     assert info.type is SystemExit
     assert info.value.args == ()
     assert info.value.code is None
+
+
+@pytest.mark.skipif(
+    ffi.string(lib.lt_ffi_api()) != b"limited", reason="this build fits free-threaded CPython"
+)
+def test_a_build_for_a_gil_is_refused_without_one() -> None:
+    run_child("""
+        import sys
+
+        sys.version = "3.14.0 free-threading build"
+        try:
+            import lowthreads
+        except ImportError as error:
+            assert "for interpreters with a GIL" in str(error), error
+        else:
+            raise AssertionError("imported")
+        """)
