@@ -349,7 +349,9 @@ void lt_lock_settle(lt_lock *lock)
 
 bool lt_lock_undo(lt_lock *lock)
 {
-    return lt_lock_locked(lock) && is_fresh(lt_load_uptr(&lock->owner)) && lt__lock_unlock(lock);
+    uintptr_t owner = lt_load_uptr(&lock->owner);
+    /* In one step: if another thread releases it meanwhile, it is not for this one to. */
+    return is_fresh(owner) && lt_cas_uptr(&lock->owner, &owner, 0) && lt__lock_unlock(lock);
 }
 
 void lt_lock_reinit(lt_lock *lock)
