@@ -11,12 +11,16 @@ import argparse
 import errno
 import io
 import os
+import signal
 import sys
 from collections.abc import Sequence
-from typing import Any, Callable
+from typing import TYPE_CHECKING, Any, Callable
 
 from . import __version__
 from ._check import LIMIT, PARTS
+
+if TYPE_CHECKING:
+    from ._watchdog import Options
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -53,7 +57,19 @@ def _run(given: argparse.Namespace) -> int:
         program = program[1:]
     if not program:
         given.parser.error("no program to run")
-    run(program)
+    run(program, _watch_options(given))
+
+
+def _watch_options(given: argparse.Namespace) -> Options | None:
+    if given.on_deadlock is given.report_after is given.dump_signal is None:
+        return None
+    from ._watchdog import Options, default_signal
+
+    return Options(
+        given.on_deadlock or "report",
+        given.report_after or 0.0,
+        given.dump_signal or default_signal(),
+    )
 
 
 def _seconds(text: str) -> float:
@@ -61,6 +77,12 @@ def _seconds(text: str) -> float:
     if not 0 < seconds <= 86400:
         raise argparse.ArgumentTypeError(f"{text}: not a number of seconds up to a day")
     return seconds
+
+
+def _signal(name: str) -> str:
+    if name not in signal.Signals.__members__:
+        raise argparse.ArgumentTypeError(f"{name}: not a signal's name")
+    return name
 
 
 def _add_check_options(parser: argparse.ArgumentParser, **common: Any) -> None:
@@ -109,20 +131,46 @@ def make_parser() -> argparse.ArgumentParser:
     run = commands.add_parser(
         "run",
         help="run a Python program, unmodified, with threading on lowthreads",
-        usage=f"{prog} run program.py [argument ...]\n       {prog} run -m module [argument ...]",
+        usage=f"{prog} run [option ...] program.py [argument ...]\n"
+        f"       {prog} run [option ...] -m module [argument ...]",
         description=_RUN,
         formatter_class=layout,
     )
     run.set_defaults(command=_run, parser=run)
+    run.add_argument(
+        "--on-deadlock",
+        choices=["ignore", "report", "abort"],
+        help="report a deadlock as soon as it closes, or exit with status 70 after that",
+    )
+    run.add_argument(
+        "--report-after",
+        type=_seconds,
+        metavar="SECONDS",
+        help="report waits that last longer than that",
+    )
+    run.add_argument(
+        "--dump-signal",
+        type=_signal,
+        metavar="NAME",
+        help="the signal that makes the program report (default, if one of these is given: "
+        "SIGQUIT, which Ctrl-\\ sends; on Windows SIGBREAK, which Ctrl-Break sends)",
+    )
     run.add_argument("program", nargs=argparse.REMAINDER, help="as after `python`")
     return parser
 
 
+# The options of `run` that take a value.
+_OF_RUN = ("--on-deadlock", "--report-after", "--dump-signal")
+
+
 def _protect_program(arguments: Sequence[str]) -> list[str]:
     """Keep argparse from taking the options of a program to run for its own."""
-    if arguments[:1] == ["run"] and arguments[1:2] not in (["-h"], ["--help"]):
-        return ["run", "--", *arguments[1:]]
-    return list(arguments)
+    if arguments[:1] != ["run"] or arguments[1:2] in (["-h"], ["--help"]):
+        return list(arguments)
+    end = 1
+    while end < len(arguments) and arguments[end].partition("=")[0] in _OF_RUN:
+        end += 1 if "=" in arguments[end] else 2
+    return [*arguments[:end], "--", *arguments[end:]]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

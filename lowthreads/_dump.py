@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Set, Sized
 from typing import TYPE_CHECKING, Any, TextIO
 
 from ._places import Place, is_bootstrap, place_of, skip_package
-from ._waits import Deadlock, Wait, deadlocks, name_of, waits
+from ._waits import Deadlock, Wait, find_deadlocks, name_of, waits
 
 if TYPE_CHECKING:
     from traceback import FrameSummary
@@ -23,15 +23,18 @@ _BOLD, _RED, _YELLOW, _PLAIN = "\x1b[1m", "\x1b[31m", "\x1b[33m", "\x1b[0m"
 class _Report:
     """All that there is to say, from one moment."""
 
-    def __init__(self) -> None:
+    def __init__(self, aside: Set[int]) -> None:
         self.waits = waits()
-        self.deadlocks = deadlocks()
+        self.deadlocks = find_deadlocks(self.waits, aside)
         self.frames = sys._current_frames()
         self.by_ident: dict[int, list[Wait]] = {}
         for wait in self.waits:
             self.by_ident.setdefault(wait.ident, []).append(wait)
+        idents = self.frames.keys() | self.by_ident.keys()
+        # Without the watchdog's own thread, which is in no code but lowthreads'.
         self.idents = sorted(
-            self.frames.keys() | self.by_ident.keys(), key=lambda ident: name_of(ident)
+            (ident for ident in idents if ident not in self.frames or self.stack(ident)),
+            key=name_of,
         )
 
     def place(self, ident: int) -> Place:
@@ -78,6 +81,10 @@ def _at(place: Place) -> str:
     return f' at "{code.co_filename}", line {place.frame.f_lineno}, in {code.co_name}'
 
 
+def _counted(things: Sized, name: str) -> str:
+    return f"{len(things)} {name}" + ("" if len(things) == 1 else "s")
+
+
 class _Paint:
     def __init__(self, colour: bool) -> None:
         self.colour = colour
@@ -87,10 +94,9 @@ class _Paint:
 
 
 def _lines(report: _Report, paint: _Paint) -> Iterator[str]:
-    count = len(report.deadlocks)
     yield paint(
-        f"lowthreads: {len(report.idents)} threads, {len(report.by_ident)} waiting, "
-        f"{count} {'deadlock' if count == 1 else 'deadlocks'} "
+        f"lowthreads: {_counted(report.idents, 'thread')}, {len(report.by_ident)} waiting, "
+        f"{_counted(report.deadlocks, 'deadlock')} "
         f"(process {os.getpid()}, {time.strftime('%Y-%m-%d %H:%M:%S')})",
         _BOLD,
     )
@@ -120,9 +126,8 @@ def _deadlock_lines(
     report: _Report, number: int, deadlock: Deadlock, paint: _Paint
 ) -> Iterator[str]:
     cycle = deadlock.waits
-    threads = "1 thread" if len(cycle) == 1 else f"{len(cycle)} threads"
     unsure = "" if deadlock.sure else ", unless a thread that runs ends it"
-    yield paint(f"Deadlock {number}: {threads}{unsure}", _RED)
+    yield paint(f"Deadlock {number}: {_counted(cycle, 'thread')}{unsure}", _RED)
     for i, wait in enumerate(cycle, 1):
         place = report.place(wait.ident)
         held = cycle[i - 2]
@@ -140,6 +145,7 @@ def dump(
     *,
     format: str = "text",  # noqa: A002
     colour: bool | None = None,
+    _aside: Set[int] = frozenset(),
 ) -> None:
     """Write where each thread is, what it waits for and who has it, and all deadlocks.
 
@@ -160,7 +166,7 @@ def dump(
         raise ValueError(f"format must be 'text', 'json', 'mermaid' or 'dot', not {format!r}")
     if file is None:
         file = sys.stderr
-    report = _Report()
+    report = _Report(_aside)
     if format == "text":
         if colour is None:
             colour = file.isatty()

@@ -14,7 +14,10 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from ._watchdog import Options
 
 
 def environment() -> dict[str, str]:
@@ -39,21 +42,25 @@ def _flags() -> list[str]:
     return flags
 
 
-def run(arguments: list[str]) -> NoReturn:
+def run(arguments: list[str], watch: Options | None = None) -> NoReturn:
     """Run `python *arguments` on lowthreads, in this process's place.
 
     Args:
+        watch: what the watchdog is to do; None for no watchdog.
         arguments: what comes after `python` on its command line: a program and its
             arguments, or `-m`, a module and its arguments.
     """
     if sys.flags.ignore_environment or sys.flags.no_site:
         raise SystemExit(f"python -m {__package__} run can't be used with -E, -I or -S")
+    env = environment()
+    if watch is not None:
+        watch.to_environment(env)
     command = [sys.executable, *_flags(), *arguments]
     sys.stdout.flush()
     sys.stderr.flush()
     if sys.platform == "win32":  # where exec would return to the shell at once
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the program's alone
         signal.signal(signal.SIGBREAK, signal.SIG_IGN)
-        status = subprocess.call(command, env=environment())
+        status = subprocess.call(command, env=env)
         raise SystemExit(status if status < 1 << 31 else status - (1 << 32))  # a C int
-    os.execve(sys.executable, command, environment())
+    os.execve(sys.executable, command, env)

@@ -20,6 +20,7 @@ What may be a deadlock
 from __future__ import annotations
 
 import sys
+from collections.abc import Set
 from typing import Any, NamedTuple
 
 from ._idents import get_ident, main_thread
@@ -164,8 +165,12 @@ def deadlocks() -> list[Deadlock]:
 
     Source: lowthreads' own, after the JVM's `findDeadlockedThreads`.
     """
-    found = waits()
-    return [Deadlock(cycle, _is_sure(cycle, found)) for cycle in _cycles(_blocking(found))]
+    return find_deadlocks(waits())
+
+
+def find_deadlocks(found: list[Wait], aside: Set[int] = frozenset()) -> list[Deadlock]:
+    """Return the deadlocks among the waits; the threads `aside` release no lock."""
+    return [Deadlock(cycle, _is_sure(cycle, found, aside)) for cycle in _cycles(_blocking(found))]
 
 
 def _blocking(found: list[Wait]) -> dict[int, Wait]:
@@ -198,9 +203,9 @@ def _cycles(blocking: dict[int, Wait]) -> list[tuple[Wait, ...]]:
     return cycles
 
 
-def _is_sure(cycle: tuple[Wait, ...], found: list[Wait]) -> bool:
+def _is_sure(cycle: tuple[Wait, ...], found: list[Wait], aside: Set[int]) -> bool:
     taken_by_call = [wait for wait in cycle if wait.kind == "lock" and not wait.scoped]
     if not taken_by_call or (len(cycle) > 1 and all(wait.kind != "thread" for wait in cycle)):
         return True
     stuck = {wait.ident for wait in found if wait.timeout is None}
-    return stuck >= sys._current_frames().keys()
+    return stuck >= sys._current_frames().keys() - aside

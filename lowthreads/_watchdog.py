@@ -1,0 +1,120 @@
+"""The watchdog: a thread that looks for deadlocks, and waits that last too long.
+
+`python -m lowthreads run` starts it if it is asked to; the options travel to the program's
+interpreter, and to the processes that it starts, in the environment.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import Any, NamedTuple
+
+from ._dump import dump
+from ._handles import start_joinable_thread
+from ._idents import get_ident
+from ._lock import allocate_lock
+from ._waits import Wait, find_deadlocks, waits
+
+INTERVAL = 0.04
+"""Seconds between two looks: a deadlock is reported within 0.1."""
+
+ABORTED = 70
+"""The exit status of a program that was ended for a deadlock."""
+
+_VARIABLE = "LOWTHREADS_WATCH"
+
+Key = frozenset[tuple[int, int]]
+
+
+class Options(NamedTuple):
+    """What the watchdog is to do."""
+
+    on_deadlock: str = "ignore"
+    """"report" it, "abort" the program after that, or "ignore" it."""
+    report_after: float = 0.0
+    """Report waits that have lasted so many seconds; 0: none."""
+    dump_signal: str = ""
+    """The name of a signal that makes the program report; "" for none."""
+
+    def to_environment(self, env: dict[str, str]) -> None:
+        """Have an interpreter with this environment watch."""
+        env[_VARIABLE] = f"{self.on_deadlock}:{self.report_after!r}:{self.dump_signal}"
+
+
+def default_signal() -> str:
+    """Return the name of the signal that a terminal's key for it sends."""
+    return "SIGBREAK" if sys.platform == "win32" else "SIGQUIT"
+
+
+class Watchdog:
+    """Looks, and remembers what it has reported."""
+
+    def __init__(self, options: Options) -> None:
+        self.options = options
+        self.reported: set[Key] = set()
+        self.told_long: set[tuple[int, int]] = set()
+
+    def start(self) -> None:
+        """Look from now on, in a thread that nobody waits for."""
+        start_joinable_thread(self._run, name="lt-watchdog")
+
+    def _run(self) -> None:
+        never = allocate_lock()
+        never.acquire()
+        while not never.acquire(timeout=INTERVAL):
+            self.look()
+
+    def look(self) -> None:
+        """Report what was not reported yet."""
+        me = get_ident()
+        found = [wait for wait in waits() if wait.ident != me]
+        closed = self._closed(found, me)
+        lasting = self._lasting(found)
+        if not closed and not lasting:
+            return
+        dump(_aside={me})
+        if closed and self.options.on_deadlock == "abort":
+            os._exit(ABORTED)
+
+    def _closed(self, found: list[Wait], me: int) -> bool:
+        """Whether there is a deadlock that was not there before."""
+        if self.options.on_deadlock == "ignore":
+            return False
+        keys: set[Key] = {
+            frozenset((wait.ident, wait.address) for wait in each.waits)
+            for each in find_deadlocks(found, {me})
+            if each.sure
+        }
+        new = keys - self.reported
+        self.reported = keys
+        return bool(new)
+
+    def _lasting(self, found: list[Wait]) -> bool:
+        """Whether a wait has now lasted too long."""
+        after = self.options.report_after
+        lasting = {(wait.ident, wait.since) for wait in found if after and wait.seconds >= after}
+        new = lasting - self.told_long
+        self.told_long = lasting
+        return bool(new)
+
+
+def _dump_on_signal(*_: Any) -> None:
+    dump()
+
+
+def start_from_environment() -> None:
+    """Watch, if the environment says so; called when an interpreter starts."""
+    given = os.environ.get(_VARIABLE)
+    if given is None:
+        return
+    on_deadlock, report_after, dump_signal = given.split(":")
+    options = Options(on_deadlock, float(report_after), dump_signal)
+    if options.dump_signal and hasattr(signal, options.dump_signal):
+        signal.signal(getattr(signal, options.dump_signal), _dump_on_signal)
+    if options.on_deadlock != "ignore" or options.report_after:
+        watchdog = Watchdog(options)
+        watchdog.start()
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=watchdog.start)
