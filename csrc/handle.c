@@ -37,8 +37,10 @@ bool lt_handle_claim(lt_handle *handle)
     for (;;) {
         if (lt_load(&handle->progress) != expected)
             return false;
-        if (lt_lock_try(&handle->running))
+        if (lt_lock_try(&handle->running)) {
+            lt_store_uptr(&handle->running.owner, 0); /* not the starter: lt_handle_adopt says */
             break;
+        }
         lt_thread_yield();
     }
     lt_store(&handle->generation, lt__census_generation());

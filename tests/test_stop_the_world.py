@@ -15,7 +15,7 @@ import pytest
 from support import WITH_GIL, run_child
 
 PRELUDE = """
-import gc, os, sys
+import gc, os, sys, time
 from types import SimpleNamespace
 
 import lowthreads
@@ -120,6 +120,7 @@ def test_the_world_can_be_stopped_while_threads_start() -> None:
         def collecting():
             while not ends:
                 gc.collect()
+                time.sleep(0.0001)  # PyPy lets others run once in thousands of steps
                 started.append(len(started))
 
         start_new_thread(collecting, ())
@@ -140,6 +141,7 @@ def test_the_world_can_be_stopped_while_the_interpreter_ends() -> None:
         def collecting():
             while True:
                 gc.collect()
+                time.sleep(0.0001)
 
         for _ in range(2):
             start_new_thread(collecting, ())

@@ -76,7 +76,8 @@ def test_what_is_waited_for_has_a_kind(contended: Any) -> None:
     assert (by_rlock.kind, by_rlock.owner) == ("RLock", get_ident())
     handle = start_joinable_thread(gate.acquire)
     by_join = contended(handle.join, gate.release)
-    assert (by_join.kind, by_join.owner) == ("thread", handle.ident)
+    assert by_join.kind == "thread"
+    wait_until(lambda: waits_of(by_join.ident)[0].owner == handle.ident, "it runs")
     assert by_join.address != by_rlock.address
 
 
@@ -175,7 +176,8 @@ PRELUDE = """
 
 def in_child(body: str) -> str:
     end = "\n    sys.stdout.flush(); os._exit(0)\n"
-    return run_child(PRELUDE + textwrap.indent(textwrap.dedent(body), "    ") + end).stdout
+    source = PRELUDE + textwrap.indent(textwrap.dedent(body), "    ") + end
+    return run_child(source, options=("-W", "ignore:This process:DeprecationWarning")).stdout
 
 
 @pytest.mark.parametrize("kind", ["Lock", "RLock"])
