@@ -35,7 +35,7 @@ _MAX = lib.LT_RLOCK_MAX
 
 _new = ffi.new
 _addressof = ffi.addressof
-_release = lib.lt_rlock_release
+_release = lib.lt_ffi_rlock_release
 _MEMORY = ffi.typeof("lt_biased *")
 
 

@@ -13,12 +13,12 @@ FinalizationError: type[RuntimeError] = getattr(builtins, "PythonFinalizationErr
 
 
 def raise_release_unlocked() -> NoReturn:
-    """For `lt_lock_release`, when it returns false."""
+    """For `lt_ffi_lock_release`, when it returns false."""
     raise RuntimeError("release unlocked lock")
 
 
 def raise_release_unacquired() -> NoReturn:
-    """For `lt_rlock_release`, when it returns false."""
+    """For `lt_ffi_rlock_release`, when it returns false."""
     raise RuntimeError("cannot release un-acquired lock")
 
 

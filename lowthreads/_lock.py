@@ -26,7 +26,7 @@ error = RuntimeError
 """Raised on thread-specific errors."""
 
 _try = lib.lt_lock_try_marked
-_release = lib.lt_lock_release
+_release = lib.lt_ffi_lock_release
 _settle = lib.lt_lock_settle
 _undo = lib.lt_lock_undo
 _locked = lib.lt_lock_locked

@@ -17,7 +17,7 @@ from ._timeout import DEFAULT, UNBOUNDED, check_timeout
 from ._wait import FOREVER, wait
 
 _try = lib.lt_rlock_try_marked
-_release = lib.lt_rlock_release
+_release = lib.lt_ffi_rlock_release
 _settle = lib.lt_rlock_settle
 _undo = lib.lt_rlock_undo
 _locked = lib.lt_rlock_locked

@@ -18,7 +18,7 @@ typedef struct { ...; } lt_lock;
 
 bool lt_lock_try_marked(lt_lock *, uintptr_t marks);
                                                  /* never blocks */
-bool lt_lock_release(lt_lock *);                 /* never blocks */
+bool lt_ffi_lock_release(lt_lock *);             /* never blocks */
 void lt_lock_settle(lt_lock *);                  /* never blocks */
 bool lt_lock_undo(lt_lock *);                    /* never blocks */
 bool lt_lock_locked(lt_lock *);                  /* never blocks */
@@ -33,7 +33,7 @@ typedef struct { ...; } lt_rlock;
 
 int lt_rlock_try_marked(lt_rlock *, uintptr_t marks);
                                                  /* never blocks */
-bool lt_rlock_release(lt_rlock *);               /* never blocks */
+bool lt_ffi_rlock_release(lt_rlock *);           /* never blocks */
 bool lt_rlock_locked(lt_rlock *);                /* never blocks */
 uintptr_t lt_rlock_owner(lt_rlock *);            /* never blocks */
 bool lt_rlock_owned(lt_rlock *);                 /* never blocks */

@@ -36,6 +36,7 @@ static int lt_ffi_wait(void *lock, int awaited, unsigned marks, int64_t deadline
         lt_detached state = lt_detach();
         status = lt__lock_wait(lock, (lt_awaited)awaited, marks, deadline, since,
                                lt_ffi_patience(patience));
+        lt_after_wait();
         lt_attach(state);
     }
     if (status == LT_ACQUIRED && awaited == LT_FOR_RLOCK)
@@ -54,6 +55,22 @@ static int lt_ffi_pass(void *lock, int awaited, unsigned marks, int64_t deadline
         lt__lock_unlock(lock);
     lt_attach(state);
     return (int)status;
+}
+
+static bool lt_ffi_lock_release(lt_lock *lock)
+{
+    bool wakes = lt_begin_release(lock);
+    bool released = lt_lock_release(lock);
+    lt_end_release(wakes);
+    return released;
+}
+
+static bool lt_ffi_rlock_release(lt_rlock *rlock)
+{
+    bool wakes = lt_begin_release(&rlock->lock);
+    bool released = lt_rlock_release(rlock);
+    lt_end_release(wakes);
+    return released;
 }
 
 /* Makes the wait known from here until lt__wait_end, also while handlers of signals run. */

@@ -37,6 +37,22 @@ static inline void lt_attach(lt_detached state)
     PyEval_RestoreThread(state);
 }
 
+/* Releases keep the GIL: see pypy/attach.h. */
+static inline bool lt_begin_release(lt_lock *lock)
+{
+    (void)lock;
+    return false;
+}
+
+static inline void lt_end_release(bool wakes)
+{
+    (void)wakes;
+}
+
+static inline void lt_after_wait(void)
+{
+}
+
 /* Held while a thread makes its thread state: the interpreter has a lock of its own for that,
  * which it takes without the GIL, and up to 3.12 the child of a fork waits for it for ever if
  * another thread had it. */

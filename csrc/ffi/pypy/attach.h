@@ -3,6 +3,8 @@
 #ifndef LT_ATTACH_H
 #define LT_ATTACH_H
 
+#include "lowthreads.h"
+
 typedef int lt_detached;
 
 static inline lt_detached lt_detach(void)
@@ -13,6 +15,39 @@ static inline lt_detached lt_detach(void)
 static inline void lt_attach(lt_detached state)
 {
     (void)state;
+}
+
+/* A release lets the GIL go as well: a thread that it wakes could take the GIL and run before
+ * the one that woke it goes on. With PyPy's own locks, which wake while they hold it, that does
+ * not happen, and programs came to count on it, if they know it or not (what a thread does right
+ * after `Future.set_result` is done before anybody sees the result). So whoever may wake another
+ * thread says so, and who was woken lets it go first, for a while. */
+static lt_atomic_u32 lt_wakers;
+
+#define LT_YIELDS 100 /* to a waker that is in the midst of it */
+#define LT_PAUSES 50  /* until it has the GIL: a few instructions */
+
+static inline bool lt_begin_release(lt_lock *lock)
+{
+    bool wakes = lt_load(&lock->state) != LT_LOCKED;
+    if (wakes)
+        lt_fetch_add(&lt_wakers, 1);
+    return wakes;
+}
+
+static inline void lt_end_release(bool wakes)
+{
+    if (wakes)
+        lt_fetch_add(&lt_wakers, (uint32_t)-1);
+}
+
+static inline void lt_after_wait(void)
+{
+    int i;
+    for (i = 0; i < LT_YIELDS && lt_load(&lt_wakers) != 0; i++)
+        lt_thread_yield();
+    for (i = 0; i < LT_PAUSES; i++)
+        lt_pause();
 }
 
 #endif

@@ -32,6 +32,7 @@ static uint32_t lt_biased_end(lt_biased *biased, uint32_t levels)
 static void lt_interpreter_after_fork(void)
 {
     lt_lock_reinit(&lt_ending);
+    lt_store(&lt_wakers, 0);
 }
 
 #endif
