@@ -43,11 +43,9 @@ class _Report:
     def stack(self, ident: int) -> list[FrameSummary]:
         import traceback
 
-        frame = skip_package(self.frames.get(ident))
-        if frame is None:
-            return []
-        stack = traceback.StackSummary.extract(traceback.walk_stack(frame))
-        return [each for each in reversed(stack) if not is_bootstrap(each.filename, each.name)]
+        inner = skip_package(self.frames.get(ident))
+        frames = [each for each in traceback.walk_stack(inner) if not is_bootstrap(each[0])]
+        return list(traceback.StackSummary.extract(iter(reversed(frames)))) if inner else []
 
 
 def _what(wait: Wait, place: Place) -> str:

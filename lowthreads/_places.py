@@ -6,19 +6,16 @@ A thread that waits in lowthreads is mostly there by way of `threading`, `queue`
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator
 from types import FrameType
 from typing import Any, NamedTuple
 
-_PACKAGE = os.path.dirname(os.path.abspath(__file__)) + os.sep
-_LIBRARY = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
-_THREADING = _LIBRARY + "threading.py"
-_WAITED_IN = (_THREADING, _LIBRARY + "queue.py", _LIBRARY + os.path.join("concurrent", "futures"))
+# By the names of modules: of files, there are too many, and in an archive they have none.
+_WAITED_IN = ("threading", "queue", "concurrent.futures")
 _BOOTSTRAPS = {
-    *((_THREADING, name) for name in ("_bootstrap", "_bootstrap_inner", "run")),
-    *((os.path.join(_WAITED_IN[2], "thread.py"), name) for name in ("_worker", "run")),
+    "threading": {"_bootstrap", "_bootstrap_inner", "run"},
+    "concurrent.futures.thread": {"_worker", "run"},
 }
 
 
@@ -39,15 +36,21 @@ def _outwards(frame: FrameType | None) -> Iterator[FrameType]:
         frame = frame.f_back
 
 
-def is_bootstrap(filename: str, function: str) -> bool:
+def _is_in(frame: FrameType, *modules: str) -> bool:
+    name = str(frame.f_globals.get("__name__"))
+    return any(name == module or name.startswith(module + ".") for module in modules)
+
+
+def is_bootstrap(frame: FrameType) -> bool:
     """Whether that is how a thread of the library comes to call what it was given."""
-    return (filename, function) in _BOOTSTRAPS
+    module = str(frame.f_globals.get("__name__"))
+    return frame.f_code.co_name in _BOOTSTRAPS.get(module, ())
 
 
 def skip_package(frame: FrameType | None) -> FrameType | None:
     """Return the innermost frame that isn't lowthreads' own."""
     for each in _outwards(frame):
-        if not each.f_code.co_filename.startswith(_PACKAGE):
+        if not _is_in(each, __package__):
             return each
     return None
 
@@ -56,14 +59,13 @@ def place_of(frame: FrameType | None) -> Place:
     """Return where the thread is whose innermost frame this is."""
     call, on = None, None
     for each in _outwards(skip_package(frame)):
-        filename, function = each.f_code.co_filename, each.f_code.co_name
-        if not filename.startswith(_WAITED_IN):
+        if not _is_in(each, *_WAITED_IN):
             return Place(call, on, each)
-        if is_bootstrap(filename, function):
+        if is_bootstrap(each):
             break
         owner = each.f_locals.get("self")
         if owner is not None:
-            call, on = f"{type(owner).__name__}.{function}", owner
+            call, on = f"{type(owner).__name__}.{each.f_code.co_name}", owner
     return Place(call, on, None)
 
 
