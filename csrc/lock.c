@@ -264,15 +264,18 @@ lt_status lt__lock_wait(lt_lock *lock, lt_awaited awaited, uintptr_t marks, int6
     self.as_owner = lt_thread_ident() | marks;
     self.since = since;
     self.progress = WAITING;
+    lt_store(&self.wait.ended, 0); /* before it can be chosen */
     lt_parker_init(&self.parker);
     lt_status status = LT_ACQUIRED;
     if (!take_or_enqueue(lock, &self)) {
-        lt__wait_begin(&self.wait, (lt_wait_record){.lock = lock,
-                                                    .awaited = awaited,
-                                                    .since = since,
-                                                    .deadline = deadline});
+        if (awaited != LT_FOR_A_MOMENT)
+            lt__wait_begin(&self.wait, (lt_wait_record){.lock = lock,
+                                                        .awaited = awaited,
+                                                        .since = since,
+                                                        .deadline = deadline});
         status = sleep_in_queue(lock, &self, deadline, patience);
-        lt__wait_end(&self.wait);
+        if (awaited != LT_FOR_A_MOMENT)
+            lt__wait_end(&self.wait);
     }
     lt_parker_destroy(&self.parker);
     return status;

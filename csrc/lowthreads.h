@@ -142,10 +142,18 @@ typedef enum lt_awaited {
     LT_FOR_LOCK = 0,
     LT_FOR_RLOCK = 1,
     LT_FOR_THREAD = 2, /* its end */
+    LT_FOR_A_MOMENT = 3, /* for a lock of the shim's own: no snapshot shows it */
 } lt_awaited;
 
 lt_status lt__lock_wait(lt_lock *lock, lt_awaited awaited, uintptr_t marks, int64_t deadline,
                         int64_t since, lt_patience patience);
+
+/* Takes a lock that is held for a few instructions at a time. */
+static inline void lt__lock_enter(lt_lock *lock)
+{
+    if (!lt_lock_try(lock))
+        lt__lock_wait(lock, LT_FOR_A_MOMENT, 0, LT_FOREVER, lt_now(), LT_PLAIN);
+}
 
 /* Waits until the lock is taken or the deadline (LT_FOREVER: none) has passed, or the
  * wait was interrupted.  `since` is when the caller began to wait, for a wait that

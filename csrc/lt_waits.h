@@ -12,8 +12,8 @@ typedef struct lt__wait {
     struct lt__wait *next, **to_me; /* to_me: NULL when it is not in the list */
 } lt__wait;
 
-/* The calling thread begins to wait.  Until the end, the lock is neither freed nor moved.  To
- * end it again does nothing. */
+/* The calling thread begins to wait; `ended` is for the caller to clear, for it may be set by
+ * now.  Until the end, the lock is neither freed nor moved.  To end it again does nothing. */
 void lt__wait_begin(lt__wait *wait, lt_wait_record record);
 void lt__wait_end(lt__wait *wait);
 

@@ -31,8 +31,7 @@ static void open_gate(void)
 
 static void close_gate(void)
 {
-    if (!lt_lock_try(&gate))
-        lt_lock_wait(&gate, LT_FOREVER, lt_now(), LT_PLAIN);
+    lt__lock_enter(&gate);
 }
 
 /* One thread less is starting; runs with the gate closed. */

@@ -47,7 +47,6 @@ void lt__wait_begin(lt__wait *wait, lt_wait_record record)
     record.native_id = native_id();
     wait->record = record;
     wait->generation = lt__census_generation();
-    lt_store(&wait->ended, 0);
     begin_edit();
     wait->next = first;
     wait->to_me = &first;

@@ -76,6 +76,7 @@ static bool lt_ffi_rlock_release(lt_rlock *rlock)
 /* Makes the wait known from here until lt__wait_end, also while handlers of signals run. */
 static void lt_ffi_suspend(lt__wait *wait, void *lock, int awaited, int64_t deadline, int64_t since)
 {
+    lt_store(&wait->ended, 0);
     lt__wait_begin(wait, (lt_wait_record){.lock = lock,
                                           .awaited = awaited,
                                           .since = since,

@@ -63,7 +63,7 @@ static void lt_ffi_hold_entries(void)
     if (lt_lock_try(&lt_entering))
         return;
     lt_detached state = lt_detach();
-    lt_lock_wait(&lt_entering, LT_FOREVER, lt_now(), LT_PLAIN);
+    lt__lock_enter(&lt_entering);
     lt_attach(state);
 }
 
@@ -76,8 +76,7 @@ static void lt_ffi_let_entries(void)
  * thread state, and the thread-locals in it, end with lt_leave. */
 static inline void lt_enter(PyInterpreterState *interpreter)
 {
-    if (!lt_lock_try(&lt_entering))
-        lt_lock_wait(&lt_entering, LT_FOREVER, lt_now(), LT_PLAIN);
+    lt__lock_enter(&lt_entering);
     PyThreadState *state = PyThreadState_New(interpreter);
     lt_lock_release(&lt_entering);
     if (state == NULL)

@@ -16,8 +16,7 @@ static lt_lock lt_ending; /* held while a bias ends */
  * does something; all return the levels of the first. */
 static uint32_t lt_biased_end(lt_biased *biased, uint32_t levels)
 {
-    if (!lt_lock_try(&lt_ending))
-        lt_lock_wait(&lt_ending, LT_FOREVER, lt_now(), LT_PLAIN);
+    lt__lock_enter(&lt_ending);
     if (biased->ended == 0) {
         if (levels > 0)
             lt_rlock_adopt(&biased->rlock, biased->maker, levels);
