@@ -21,9 +21,8 @@ from typing import NamedTuple
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "c"))
 
-from ucrt import universal_crt  # noqa: E402
-
 from build import command  # noqa: E402
+from ucrt import universal_crt  # noqa: E402
 
 MINGW = ["x86_64-w64-mingw32-gcc"]
 ZIG = [sys.executable, "-m", "ziglang", "cc", "-target"]
