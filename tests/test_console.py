@@ -26,9 +26,9 @@ def never():
 
 def joined():
     from types import SimpleNamespace
-    from lowthreads._lib import ffi
+    from lowthreads._lib import lib
     handle = start_joinable_thread(held().acquire)
-    return handle, SimpleNamespace(_handle=ffi.addressof(handle._shim, "running"))
+    return handle, SimpleNamespace(_handle=lib.lt_handle_running(handle._shim))
 
 def elsewhere():
     rlock, taken = RLock(), held()

@@ -33,7 +33,7 @@ def cycle(count, kind=threading.Lock):
 
 
 def run(
-    tmp_path: Path, options: list[str], body: str, *, status: int = 0
+    tmp_path: Path, options: list[str], body: str, *arguments: str, status: int = 0
 ) -> subprocess.CompletedProcess[str]:
     program = tmp_path / "program.py"
     program.write_text(PRELUDE + textwrap.dedent(body))
@@ -41,7 +41,7 @@ def run(
         filter(None, [str(Path(lowthreads.__file__).parents[1]), os.environ.get("PYTHONPATH")])
     )
     done = subprocess.run(
-        [sys.executable, "-m", "lowthreads", "run", *options, str(program)],
+        [sys.executable, "-m", "lowthreads", "run", *options, str(program), *arguments],
         env={**os.environ, "PYTHONPATH": path},
         cwd=tmp_path,
         capture_output=True,
@@ -194,18 +194,9 @@ def test_wrong_options_are_refused(options: list[str], capsys: pytest.CaptureFix
     assert "error: " in capsys.readouterr().err
 
 
-def test_options_after_the_program_are_its_own(tmp_path: Path) -> None:
-    program = tmp_path / "program.py"
-    program.write_text("import sys; print(sys.argv[1:])")
-    for given in (["--on-deadlock=abort"], ["--", "--report-after", "3"]):
-        done = subprocess.run(
-            [sys.executable, "-m", "lowthreads", "run", str(program), *given],
-            capture_output=True,
-            text=True,
-            timeout=LIMIT,
-            check=False,
-        )
-        assert done.stdout == f"{given}\n", done
+@pytest.mark.parametrize("given", [["--on-deadlock=abort"], ["--", "--report-after", "3"]])
+def test_options_after_the_program_are_its_own(tmp_path: Path, given: list[str]) -> None:
+    assert run(tmp_path, [], "print(sys.argv[1:])", *given).stdout == f"{given}\n"
 
 
 def test_signal_names_are_the_platforms() -> None:
