@@ -249,6 +249,9 @@ def test_a_start_that_fails_leaves_the_handle_as_new(daemon: bool) -> None:
     assert handle.is_done()
 
 
+@pytest.mark.skipif(
+    sys.platform == "win32", reason="Windows: no stack size that is taken is too large to be had"
+)
 def test_starts_that_fail_do_not_disturb_who_waits() -> None:
     run_child(
         """

@@ -929,6 +929,7 @@ def test_a_forked_child_holds_what_its_thread_held() -> None:
 def test_restoring_no_levels_leaves_it_free(rlock: RLock) -> None:
     rlock._acquire_restore((0, 0))
     assert is_free(rlock)
-    with pytest.raises(OverflowError):
-        rlock._acquire_restore((1 << 32, 0))
-    assert is_free(rlock)
+    for levels in (1 << 32, 1 << 64, -1):
+        with pytest.raises(OverflowError):
+            rlock._acquire_restore((levels, 0))
+        assert is_free(rlock)

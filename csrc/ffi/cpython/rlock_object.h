@@ -78,15 +78,17 @@ static PyObject *lt_rlock_save(PyObject *self, PyObject *unused)
 
 static PyObject *lt_rlock_restore_saved(PyObject *self, PyObject *state)
 {
-    unsigned long levels;
-    PyObject *owner;
+    PyObject *given, *owner;
     lt_rlock *rlock = lt_rlock_of(self);
     if (!PyTuple_Check(state))
         return PyErr_Format(PyExc_TypeError, "argument must be a tuple, not %R", Py_TYPE(state));
-    if (!PyArg_ParseTuple(state, "kO:_acquire_restore", &levels, &owner))
+    if (!PyArg_ParseTuple(state, "OO:_acquire_restore", &given, &owner))
+        return NULL;
+    unsigned long long levels = PyLong_AsUnsignedLongLong(given);
+    if (levels == (unsigned long long)-1 && PyErr_Occurred())
         return NULL;
     if (levels > LT_RLOCK_MAX)
-        return PyErr_Format(PyExc_OverflowError, "lock count %lu is out of range", levels);
+        return PyErr_Format(PyExc_OverflowError, "lock count %R is out of range", given);
     if (levels == 0) /* from a pickler that read it off the lock's repr */
         Py_RETURN_NONE;
     if (lt_rlock_try(rlock) != LT_ACQUIRED)
