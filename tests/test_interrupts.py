@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import textwrap
 
 import pytest
@@ -308,6 +309,10 @@ def test_a_handler_may_release_what_is_waited_for() -> None:
         """)
 
 
+@pytest.mark.skipif(
+    getattr(sys, "pypy_version_info", (7,)) >= (8,),
+    reason="PyPy 8 runs no handler within another one (time.sleep shows it)",
+)
 @pytest.mark.parametrize("pause", [0, 0.05])
 def test_a_signal_in_the_wait_of_a_handler_ends_both_waits(pause: float) -> None:
     run(
