@@ -13,6 +13,7 @@ from ._waits import Deadlock, Wait, find_deadlocks, name_of, waits
 
 if TYPE_CHECKING:
     from traceback import FrameSummary
+    from types import FrameType
 
 # Others of the standard library's modules are imported by the first report: most programs make
 # none.
@@ -30,22 +31,24 @@ class _Report:
         self.by_ident: dict[int, list[Wait]] = {}
         for wait in self.waits:
             self.by_ident.setdefault(wait.ident, []).append(wait)
+        self.stacks = {ident: _stack(frame) for ident, frame in self.frames.items()}
         idents = self.frames.keys() | self.by_ident.keys()
         # Without the watchdog's own thread, which is in no code but lowthreads'.
         self.idents = sorted(
-            (ident for ident in idents if ident not in self.frames or self.stack(ident)),
+            (ident for ident in idents if ident not in self.frames or self.stacks[ident]),
             key=name_of,
         )
 
     def place(self, ident: int) -> Place:
         return place_of(self.frames.get(ident))
 
-    def stack(self, ident: int) -> list[FrameSummary]:
-        import traceback
 
-        inner = skip_package(self.frames.get(ident))
-        frames = [each for each in traceback.walk_stack(inner) if not is_bootstrap(each[0])]
-        return list(traceback.StackSummary.extract(iter(reversed(frames)))) if inner else []
+def _stack(frame: FrameType) -> list[FrameSummary]:
+    import traceback
+
+    inner = skip_package(frame)
+    frames = [each for each in traceback.walk_stack(inner) if not is_bootstrap(each[0])]
+    return list(traceback.StackSummary.extract(iter(reversed(frames)))) if inner else []
 
 
 def _what(wait: Wait, place: Place) -> str:
@@ -116,7 +119,7 @@ def _thread_lines(report: _Report, ident: int, paint: _Paint) -> Iterator[str]:
         yield paint(text, _YELLOW)
     import traceback
 
-    for entry in traceback.format_list(report.stack(ident)):
+    for entry in traceback.format_list(report.stacks.get(ident, [])):
         yield from entry.rstrip("\n").split("\n")
 
 
@@ -200,7 +203,7 @@ def _as_json(report: _Report) -> dict[str, Any]:
                 "place": located(ident),
                 "stack": [
                     {"file": each.filename, "line": each.lineno, "function": each.name}
-                    for each in report.stack(ident)
+                    for each in report.stacks.get(ident, [])
                 ],
             }
             for ident in report.idents

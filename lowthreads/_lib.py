@@ -23,6 +23,10 @@ RLockHandle = Any
 """A cdata `lt_rlock *`."""
 
 
+LtWait = Callable[[Any, int, int, int, int, int], int]
+"""Of what for, an `lt_awaited`, marks, deadline, since when and an `lt_patience`: a status."""
+
+
 class Lib(Protocol):
     """What `csrc/ffi/cdef.h` declares."""
 
@@ -49,26 +53,10 @@ class Lib(Protocol):
     def lt_lock_locked(self, lock: LockHandle, /) -> bool: ...
     def lt_lock_owner(self, lock: LockHandle, /) -> int: ...
     def lt_lock_reinit(self, lock: LockHandle, /) -> None: ...
-    def lt_ffi_wait(
-        self,
-        lock: Any,
-        awaited: int,
-        marks: int,
-        deadline: int,
-        since: int,
-        patience: int,
-        /,
-    ) -> int: ...
-    def lt_ffi_pass(
-        self,
-        lock: Any,
-        awaited: int,
-        marks: int,
-        deadline: int,
-        since: int,
-        patience: int,
-        /,
-    ) -> int: ...
+
+    lt_ffi_wait: LtWait
+    lt_ffi_pass: LtWait
+
     def lt_ffi_hold_entries(self) -> None: ...
     def lt_ffi_let_entries(self) -> None: ...
     def lt_ffi_add_natives(self) -> bool: ...

@@ -23,10 +23,8 @@ from importlib import import_module
 from typing import Any, Callable
 
 from ._errors import raise_acquire_at_shutdown
-from ._lib import ffi, lib, native
+from ._lib import LtWait, ffi, lib, native
 from ._timeout import UNBOUNDED
-
-LtWait = Callable[[Any, int, int, int, int, int], int]
 
 Park = Callable[[int], int]
 """Sleeps as patiently as its argument says; returns an `lt_status`."""
