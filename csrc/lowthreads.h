@@ -271,9 +271,6 @@ static inline lt_status lt_rlock_try(lt_rlock *rlock)
     return lt_rlock_try_marked(rlock, 0);
 }
 
-lt_status lt__rlock_wait(lt_rlock *rlock, uintptr_t marks, int64_t deadline, int64_t since,
-                         lt_patience patience);
-
 /* As lt_lock_wait, for a lock that is not the calling thread's. */
 lt_status lt_rlock_wait(lt_rlock *rlock, int64_t deadline, int64_t since, lt_patience patience);
 

@@ -61,11 +61,6 @@ static inline void lt_store(lt_atomic_u32 *word, uint32_t value)
     atomic_store_explicit(word, value, LT__ORDER(relaxed));
 }
 
-static inline void lt_store_release(lt_atomic_u32 *word, uint32_t value)
-{
-    atomic_store_explicit(word, value, LT__ORDER(release));
-}
-
 /* Acquires and releases. */
 static inline uint32_t lt_exchange(lt_atomic_u32 *word, uint32_t value)
 {

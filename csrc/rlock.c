@@ -7,19 +7,12 @@
  * - levels belongs to the thread that holds the lock; it is 0 while nobody does. */
 #include "lowthreads.h"
 
-lt_status lt__rlock_wait(lt_rlock *rlock, uintptr_t marks, int64_t deadline, int64_t since,
-                         lt_patience patience)
+lt_status lt_rlock_wait(lt_rlock *rlock, int64_t deadline, int64_t since, lt_patience patience)
 {
-    lt_status status =
-        lt__lock_wait(&rlock->lock, LT_FOR_RLOCK, marks, deadline, since, patience);
+    lt_status status = lt__lock_wait(&rlock->lock, LT_FOR_RLOCK, 0, deadline, since, patience);
     if (status == LT_ACQUIRED)
         lt_store(&rlock->lock.levels, 1);
     return status;
-}
-
-lt_status lt_rlock_wait(lt_rlock *rlock, int64_t deadline, int64_t since, lt_patience patience)
-{
-    return lt__rlock_wait(rlock, 0, deadline, since, patience);
 }
 
 uint32_t lt_rlock_release_all(lt_rlock *rlock)

@@ -46,11 +46,6 @@ static inline void lt_store(lt_atomic_u32 *word, uint32_t value)
     word->value = (long)value;
 }
 
-static inline void lt_store_release(lt_atomic_u32 *word, uint32_t value)
-{
-    _InterlockedExchange(&word->value, (long)value);
-}
-
 static inline uint32_t lt_exchange(lt_atomic_u32 *word, uint32_t value)
 {
     return (uint32_t)_InterlockedExchange(&word->value, (long)value);
