@@ -162,6 +162,21 @@ def exits(session: nox.Session) -> None:
     )
 
 
+@nox.session(python=PYTHONS)
+def forks(session: nox.Session) -> None:
+    """Forks at any moment of eight threads that use locks, 1,000 times with each policy."""
+    session.install(".[test]", env=STRICT)
+    session.run(
+        "python",
+        "-m",
+        "pytest",
+        "tests/test_fork_policy.py",
+        "--timeout=1800",
+        *session.posargs,
+        env={"LOWTHREADS_FORKS": "1000"},
+    )
+
+
 @nox.session
 def package(session: nox.Session) -> None:
     """An sdist, a wheel made from it, and the main job on that wheel alone."""

@@ -43,7 +43,7 @@ bool lt_handle_claim(lt_handle *handle)
         }
         lt_thread_yield();
     }
-    lt_store(&handle->generation, lt__census_generation());
+    lt_store(&handle->generation, lt_census_generation());
     if (lt_cas_release(&handle->progress, &expected, LT_STARTING))
         return true;
     lt_lock_release(&handle->running);
@@ -74,7 +74,7 @@ void lt_handle_finish(lt_handle *handle)
 /* For a thread that goes on in the child of a fork.  Those who waited for it don't. */
 static void enter_generation(lt_handle *handle, uint32_t old)
 {
-    if (!lt_cas_release(&handle->generation, &old, lt__census_generation()))
+    if (!lt_cas_release(&handle->generation, &old, lt_census_generation()))
         return; /* another thread does it */
     bool was_running = lt_lock_locked(&handle->running);
     lt_lock_reinit(&handle->running);
@@ -103,7 +103,7 @@ lt_handle *lt_handle_of_self(void)
         self->handle = lt_handle_new();
     if (self->handle != NULL) {
         lt_store_uptr(&self->handle->ident, lt_thread_ident());
-        lt_store(&self->handle->generation, lt__census_generation());
+        lt_store(&self->handle->generation, lt_census_generation());
         lt_handle_keep(self->handle);
     }
     return self->handle;

@@ -22,10 +22,11 @@
  *   LT_EDITING  held for the queue (newest, and the waiters' next, prev and progress).
  *               LT_LOCKED may be set at any time meanwhile, by a thread that barges in,
  *               or cleared, by a release that need not look at the queue.
- *   the rest    while one of the last three is set: the census generation in which it was,
- *               else 0.  In the child of a fork an older one's waiters do not exist, nor
- *               does the memory of their stacks for sure: whoever comes to look at the queue
- *               forgets it first.
+ *   LT_ORPHAN   set while the lock is held by a thread that a fork left behind.
+ *   the rest    the census generation in which the others were set; 0 if none is.  A state of an
+ *               older one is from before a fork: its waiters do not exist in the child, nor does
+ *               the memory of their stacks for sure, and the thread that holds the lock only if it
+ *               is the one that forked.  Who comes upon it makes it one of now first (renew).
  *   newest      the last waiter of a ring, whose next is the first; NULL when empty.
  *   owner       ident of who took the lock, and marks; 0 while it is free, and until the
  *               one who took it has written it.  Written by who takes it or hands it over, by
@@ -44,6 +45,9 @@
  *   LOCKED QUEUED WAKING      release                        QUEUED WAKING
  *   LOCKED QUEUED WAKING      woken waiter came too late     LOCKED QUEUED
  *   LOCKED QUEUED [WAKING]    a waiter gives up              LOCKED (QUEUED) [WAKING]
+ *   any, of before a fork     renew                          (LOCKED [ORPHAN])
+ *   LOCKED ORPHAN [QUEUED]    try, wait: LT_FORK_RESET       LOCKED [QUEUED]
+ *   LOCKED ORPHAN [QUEUED]    release                        as without ORPHAN
  *
  * A woken waiter that gives up while the lock is free takes it instead, so that
  * LT_WAKING never ends with the lock free and threads waiting. */
@@ -55,9 +59,8 @@
 /* A waiter that has waited this long is handed the lock. */
 #define HANDOFF_NS 1000000
 
-/* Bits of the state that speak of the queue, and what is above them. */
+/* Bits of the state that speak of the queue. */
 #define OF_QUEUE (LT_QUEUED | LT_WAKING | LT_EDITING)
-#define GENERATION_SHIFT 4
 
 /* Spins on LT_EDITING this often before it lets other threads run. */
 #define EDITING_SPINS 64
@@ -121,12 +124,6 @@ static uint32_t await_edit(lt_lock *lock, unsigned *spins)
     return lt_load(&lock->state);
 }
 
-/* What is set in the state with LT_EDITING. */
-static uint32_t editing(void)
-{
-    return LT_EDITING | lt__census_generation() << GENERATION_SHIFT;
-}
-
 static void begin_edit(lt_lock *lock)
 {
     unsigned spins = 0;
@@ -134,7 +131,7 @@ static void begin_edit(lt_lock *lock)
     for (;;) {
         if (state & LT_EDITING)
             state = await_edit(lock, &spins);
-        else if (lt_cas_acquire(&lock->state, &state, state | editing()))
+        else if (lt_cas_acquire(&lock->state, &state, state | LT_EDITING))
             return;
     }
 }
@@ -148,26 +145,65 @@ static void end_edit(lt_lock *lock, uint32_t set, uint32_t clear)
     uint32_t new, state = lt_load(&lock->state);
     do {
         new = (state | set) & ~clear;
-        if (!(new & OF_QUEUE))
-            new &= LT_LOCKED;
+        if (!(new & (LT_LOCKED | OF_QUEUE)))
+            new = 0;
     } while (!lt_cas_release(&lock->state, &state, new));
 }
 
-/* Whether the queue, or an edit of it, is one that a fork left behind. */
-static bool is_left_behind(uint32_t state)
+/* ---- Forks ------------------------------------------------------------------- */
+
+static lt_atomic_u32 fork_policy;
+
+void lt_set_fork_policy(lt_fork_policy policy)
 {
-    uint32_t theirs = state & ~(uint32_t)(LT_LOCKED | OF_QUEUE);
-    return (state & OF_QUEUE) && theirs != lt__census_generation() << GENERATION_SHIFT;
+    lt_store(&fork_policy, policy);
 }
 
-/* Empties a queue that was left behind; returns the new state. */
-static uint32_t forget_queue(lt_lock *lock, uint32_t state)
+static bool is_old(uint32_t state)
 {
-    if (lt_cas_acquire(&lock->state, &state, (state & LT_LOCKED) | editing())) {
+    return state != 0 && (state ^ lt_census_generation()) >= LT__GENERATION_STEP;
+}
+
+/* Of an old state, in which the owner doesn't change: who holds the lock since before the fork
+ * calls this before it says that it is not the owner any more. */
+static bool outlived_fork(lt_lock *lock, uint32_t state)
+{
+    uintptr_t owner = lt_load_uptr_acquire(&lock->owner) & ~LT_MARKS;
+    uint32_t theirs = state & ~(LT__GENERATION_STEP - 1);
+    return !(state & LT_ORPHAN) && lt__census_has_survivor(theirs, owner);
+}
+
+/* Turns an old state into one of now: with no queue, and saying whether it is an orphan. */
+static uint32_t renew(lt_lock *lock, uint32_t state)
+{
+    uint32_t new = (state & LT_LOCKED) | LT_EDITING | lt_census_generation();
+    if ((state & LT_LOCKED) && !outlived_fork(lock, state))
+        new |= LT_ORPHAN;
+    if (lt_cas_release(&lock->state, &state, new)) {
         lock->newest = NULL;
         end_edit(lock, 0, 0);
     }
     return lt_load(&lock->state);
+}
+
+uint32_t lt__lock_state(lt_lock *lock)
+{
+    uint32_t state = lt_load(&lock->state);
+    while (is_old(state))
+        state = renew(lock, state);
+    return state;
+}
+
+bool lt__rlock_outlived_fork(lt_rlock *rlock)
+{
+    return !(lt__lock_state(&rlock->lock) & LT_ORPHAN);
+}
+
+/* What the policy is for: a lock that only its owner would release. */
+static bool has_policy(lt_lock *lock, lt_awaited awaited)
+{
+    return lt_load(&fork_policy) != LT_FORK_BLOCK &&
+           (awaited == LT_FOR_RLOCK || (awaited == LT_FOR_LOCK && !lt_lock_is_signal(lock)));
 }
 
 /* ---- Taking ----------------------------------------------------------------- */
@@ -210,26 +246,64 @@ bool lt_lock_spin(lt_lock *lock, uintptr_t marks)
     return false;
 }
 
-/* Takes the lock, or joins the queue while another thread holds it. */
-static bool take_or_enqueue(lt_lock *lock, waiter *self)
+typedef enum attempt {
+    TOOK,
+    HELD,
+    REFUSED, /* held for good, and the policy is not to wait */
+} attempt;
+
+/* Takes the lock if it is free, or an orphan that the policy gives to who comes.  Stores the
+ * state in which it was held. */
+static attempt take_if_free(lt_lock *lock, lt_awaited awaited, uint32_t *held)
 {
     unsigned spins = 0;
-    uint32_t state = lt_load(&lock->state);
+    uint32_t state = lt__lock_state(lock);
     for (;;) {
         if (!(state & LT_LOCKED)) {
-            if (lt_cas_acquire(&lock->state, &state, state | LT_LOCKED)) {
-                own(lock, self);
-                return true;
-            }
-        } else if (is_left_behind(state)) {
-            state = forget_queue(lock, state);
+            if (lt_cas_acquire(&lock->state, &state, state | lt__held()))
+                return TOOK;
+        } else if (!(state & LT_ORPHAN) || !has_policy(lock, awaited)) {
+            *held = state;
+            return HELD;
+        } else if (lt_load(&fork_policy) == LT_FORK_RAISE) {
+            return REFUSED;
         } else if (state & LT_EDITING) {
-            state = await_edit(lock, &spins);
-        } else if (lt_cas_acquire(&lock->state, &state, state | LT_QUEUED | editing())) {
+            state = await_edit(lock, &spins); /* by one who releases it, perhaps */
+        } else if (lt_cas_acquire(&lock->state, &state, state & ~(uint32_t)LT_ORPHAN)) {
+            if (awaited == LT_FOR_RLOCK)
+                lt_store(&lock->levels, 0);
+            return TOOK;
+        }
+    }
+}
+
+bool lt__lock_try_slowly(lt_lock *lock, lt_awaited awaited, uintptr_t marks)
+{
+    uint32_t held;
+    if (take_if_free(lock, awaited, &held) != TOOK)
+        return false;
+    lt_store_uptr(&lock->owner, lt_thread_ident() | marks);
+    return true;
+}
+
+/* The same, or joins the queue while another thread holds it. */
+static attempt take_or_enqueue(lt_lock *lock, lt_awaited awaited, waiter *self)
+{
+    unsigned spins = 0;
+    uint32_t state;
+    for (;;) {
+        attempt found = take_if_free(lock, awaited, &state);
+        if (found == TOOK)
+            own(lock, self);
+        if (found != HELD)
+            return found;
+        if (state & LT_EDITING) {
+            await_edit(lock, &spins);
+        } else if (lt_cas_acquire(&lock->state, &state, state | LT_QUEUED | LT_EDITING)) {
             /* LT_QUEUED in the same step: a release from now on looks at the queue. */
             append_waiter(lock, self);
             end_edit(lock, 0, 0);
-            return false;
+            return HELD;
         }
     }
 }
@@ -266,8 +340,9 @@ lt_status lt__lock_wait(lt_lock *lock, lt_awaited awaited, uintptr_t marks, int6
     self.progress = WAITING;
     lt_store(&self.wait.ended, 0); /* before it can be chosen */
     lt_parker_init(&self.parker);
-    lt_status status = LT_ACQUIRED;
-    if (!take_or_enqueue(lock, &self)) {
+    attempt found = take_or_enqueue(lock, awaited, &self);
+    lt_status status = found == TOOK ? LT_ACQUIRED : LT_ORPHANED;
+    if (found == HELD) {
         if (awaited != LT_FOR_A_MOMENT)
             lt__wait_begin(&self.wait, (lt_wait_record){.lock = lock,
                                                         .awaited = awaited,
@@ -297,10 +372,10 @@ static void release_to_first(lt_lock *lock)
         remove_waiter(lock, chosen);
         own(lock, chosen);
         chosen->progress = HANDED;
-        end_edit(lock, 0, 0);
+        end_edit(lock, 0, LT_ORPHAN);
     } else {
         chosen->progress = WOKEN;
-        end_edit(lock, LT_WAKING, LT_LOCKED);
+        end_edit(lock, LT_WAKING, LT_LOCKED | LT_ORPHAN);
     }
     lt_unpark(&chosen->parker);
 }
@@ -315,21 +390,21 @@ void lt__lock_note_signal(lt_lock *lock)
 bool lt__lock_unlock_slowly(lt_lock *lock)
 {
     unsigned spins = 0;
-    uint32_t state = lt_load(&lock->state);
+    uint32_t state = lt__lock_state(lock);
+    if (!(state & LT_LOCKED))
+        return false;
+    lt_store_uptr(&lock->owner, 0);
     for (;;) {
         if (!(state & LT_LOCKED))
             return false;
-        if (is_left_behind(state)) {
-            state = forget_queue(lock, state);
-            continue;
-        }
         if ((state & (LT_QUEUED | LT_WAKING)) != LT_QUEUED) {
             /* Nobody waits, or one who was woken is on its way. */
-            if (lt_cas_release(&lock->state, &state, state & ~(uint32_t)LT_LOCKED))
+            uint32_t queue = state & OF_QUEUE ? state & ~(uint32_t)(LT_LOCKED | LT_ORPHAN) : 0;
+            if (lt_cas_release(&lock->state, &state, queue))
                 return true;
         } else if (state & LT_EDITING) {
             state = await_edit(lock, &spins);
-        } else if (lt_cas_acquire(&lock->state, &state, state | editing())) {
+        } else if (lt_cas_acquire(&lock->state, &state, state | LT_EDITING)) {
             release_to_first(lock);
             return true;
         }
@@ -352,6 +427,7 @@ void lt_lock_settle(lt_lock *lock)
 
 bool lt_lock_undo(lt_lock *lock)
 {
+    lt__lock_state(lock);
     uintptr_t owner = lt_load_uptr(&lock->owner);
     /* In one step: if another thread releases it meanwhile, it is not for this one to. */
     return is_fresh(owner) && lt_cas_uptr(&lock->owner, &owner, 0) && lt__lock_unlock(lock);

@@ -79,6 +79,7 @@ typedef enum lt_status {
     LT_ACQUIRED = 1,
     LT_INTERRUPTED = 2, /* look for signals to handle, then wait again */
     LT_OVERFLOW = 3,    /* an lt_rlock was taken too often */
+    LT_ORPHANED = 5,    /* a fork left the lock behind: see lt_set_fork_policy */
 } lt_status;
 
 /* How a wait takes signals. */
@@ -108,7 +109,18 @@ enum {
     LT_QUEUED = 2u,  /* threads wait in the queue */
     LT_WAKING = 4u,  /* one of them was woken and has not looked yet: wake no other */
     LT_EDITING = 8u, /* a thread edits the queue (a spin lock of a few instructions) */
+    LT_ORPHAN = 16u, /* it is held by a thread that a fork left behind */
 };
+
+/* Counts forks, in steps above those bits: changes in the child of a fork alone. */
+#define LT__GENERATION_STEP 32u
+extern lt_atomic_u32 lt__generation;
+
+/* The state of a lock that is held now, and nobody waits for it. */
+static inline uint32_t lt__held(void)
+{
+    return LT_LOCKED | lt_load(&lt__generation);
+}
 
 /* In owner, beside the ident: what whoever took the lock said about it.
  * - LT_FRESH: it may be torn away (by an exception out of a signal handler) before it sees
@@ -119,25 +131,7 @@ enum {
 #define LT_SCOPED ((uintptr_t)2)
 #define LT_MARKS (LT_FRESH | LT_SCOPED)
 
-/* Takes the lock if it is free, with marks.  Never blocks. */
-static inline bool lt_lock_try_marked(lt_lock *lock, uintptr_t marks)
-{
-    uint32_t state = lt_load(&lock->state);
-    while (!(state & LT_LOCKED)) {
-        if (lt_cas_acquire(&lock->state, &state, state | LT_LOCKED)) {
-            lt_store_uptr(&lock->owner, lt_thread_ident() | marks);
-            return true;
-        }
-    }
-    return false;
-}
-
-static inline bool lt_lock_try(lt_lock *lock)
-{
-    return lt_lock_try_marked(lock, 0);
-}
-
-/* What a thread that waits for a lock is waiting for. */
+/* What a thread that wants a lock is waiting for. */
 typedef enum lt_awaited {
     LT_FOR_LOCK = 0,
     LT_FOR_RLOCK = 1,
@@ -145,13 +139,38 @@ typedef enum lt_awaited {
     LT_FOR_A_MOMENT = 3, /* for a lock of the shim's own: no snapshot shows it */
 } lt_awaited;
 
+bool lt__lock_try_slowly(lt_lock *lock, lt_awaited awaited, uintptr_t marks);
+
+static inline bool lt__lock_try(lt_lock *lock, lt_awaited awaited, uintptr_t marks)
+{
+    uint32_t state = 0;
+    if (!lt_cas_acquire(&lock->state, &state, lt__held()))
+        return lt__lock_try_slowly(lock, awaited, marks);
+    lt_store_uptr(&lock->owner, lt_thread_ident() | marks);
+    return true;
+}
+
+/* Takes the lock if it is free, with marks.  Never blocks. */
+static inline bool lt_lock_try_marked(lt_lock *lock, uintptr_t marks)
+{
+    return lt__lock_try(lock, LT_FOR_LOCK, marks);
+}
+
+static inline bool lt_lock_try(lt_lock *lock)
+{
+    return lt_lock_try_marked(lock, 0);
+}
+
+/* The state, as one of the present generation. */
+uint32_t lt__lock_state(lt_lock *lock);
+
 lt_status lt__lock_wait(lt_lock *lock, lt_awaited awaited, uintptr_t marks, int64_t deadline,
                         int64_t since, lt_patience patience);
 
 /* Takes a lock that is held for a few instructions at a time. */
 static inline void lt__lock_enter(lt_lock *lock)
 {
-    if (!lt_lock_try(lock))
+    if (!lt__lock_try(lock, LT_FOR_A_MOMENT, 0))
         lt__lock_wait(lock, LT_FOR_A_MOMENT, 0, LT_FOREVER, lt_now(), LT_PLAIN);
 }
 
@@ -187,12 +206,12 @@ void lt__lock_note_signal(lt_lock *lock);
 /* lt_lock_release, for those who took the lock. */
 static inline bool lt__lock_unlock(lt_lock *lock)
 {
-    uint32_t state = LT_LOCKED;
+    uint32_t state = lt__held();
+    if (lt_load(&lock->state) != state)
+        return lt__lock_unlock_slowly(lock);
     /* Before it is free: an owner that is gone could be taken for the next one. */
     lt_store_uptr(&lock->owner, 0);
-    if (lt_cas_release(&lock->state, &state, 0))
-        return true;
-    return lt__lock_unlock_slowly(lock);
+    return lt_cas_release(&lock->state, &state, 0) || lt__lock_unlock_slowly(lock);
 }
 
 /* Unlocks; any thread may.  Returns false, and does nothing, if it was not locked.
@@ -207,6 +226,18 @@ static inline bool lt_lock_release(lt_lock *lock)
 /* For LT_FRESH, see there. */
 void lt_lock_settle(lt_lock *lock);
 bool lt_lock_undo(lt_lock *lock);
+
+/* What becomes, in the child of a fork, of a lock that is held by a thread which the fork left
+ * behind.  Not of one that is known to be a signal, see lt_lock_is_signal: any thread may be the
+ * one to release that. */
+typedef enum lt_fork_policy {
+    LT_FORK_BLOCK = 0, /* it is held, until somebody releases it */
+    LT_FORK_RESET = 1, /* it is free for who comes and wants it */
+    LT_FORK_RAISE = 2, /* a wait for it ends at once, LT_ORPHANED; to try fails */
+} lt_fork_policy;
+
+/* For all locks, and the children of children, too. */
+void lt_set_fork_policy(lt_fork_policy policy);
 
 /* Whether a thread holds the lock. */
 static inline bool lt_lock_locked(lt_lock *lock)
@@ -227,10 +258,14 @@ typedef struct lt_rlock {
 
 #define LT_RLOCK_MAX UINT32_MAX /* times that it can be taken */
 
-/* Whether the calling thread holds it. */
+bool lt__rlock_outlived_fork(lt_rlock *rlock);
+
+/* Whether the calling thread holds it: and not one that had its ident before a fork. */
 static inline bool lt_rlock_owned(lt_rlock *rlock)
 {
-    return lt_lock_owner(&rlock->lock) == lt_thread_ident();
+    return lt_lock_owner(&rlock->lock) == lt_thread_ident() &&
+           ((lt_load(&rlock->lock.state) ^ lt_load(&lt__generation)) < LT_ORPHAN ||
+            lt__rlock_outlived_fork(rlock));
 }
 
 static inline bool lt_rlock_locked(lt_rlock *rlock)
@@ -259,7 +294,7 @@ static inline lt_status lt_rlock_try_marked(lt_rlock *rlock, uintptr_t marks)
             return LT_OVERFLOW;
         if (marks != 0)
             lt_store_uptr(&rlock->lock.owner, lt_thread_ident() | marks);
-    } else if (!lt_lock_try_marked(&rlock->lock, marks)) {
+    } else if (!lt__lock_try(&rlock->lock, LT_FOR_RLOCK, marks)) {
         return LT_TIMED_OUT;
     }
     lt_store(&rlock->lock.levels, lt_rlock_levels(rlock) + 1);
@@ -291,8 +326,9 @@ static inline bool lt_rlock_release(lt_rlock *rlock)
 uint32_t lt_rlock_release_all(lt_rlock *rlock);
 void lt_rlock_restore(lt_rlock *rlock, uint32_t levels);
 
-/* Makes a lock that no thread ever looked at that thread's, taken so often. */
-void lt_rlock_adopt(lt_rlock *rlock, uintptr_t ident, uint32_t levels);
+/* Makes a lock that no thread ever looked at that thread's, taken so often; the thread was there
+ * in that generation (lt_census_generation). */
+void lt_rlock_adopt(lt_rlock *rlock, uintptr_t ident, uint32_t levels, uint32_t generation);
 
 /* As for the lock; to undo releases once. */
 void lt_rlock_settle(lt_rlock *rlock);
@@ -312,6 +348,7 @@ typedef struct lt_wait_record {
     uintptr_t owner; /* who holds the lock now; 0: nobody, it is about to be taken */
     bool scoped;     /* it was taken LT_SCOPED */
     bool signal;     /* lt_lock_is_signal */
+    bool orphan;     /* a fork left behind the thread that holds it */
     bool suspended;  /* the thread runs handlers of signals, and will go on waiting then */
 } lt_wait_record;
 
@@ -387,6 +424,9 @@ void lt_census_close(uintptr_t ident);
 
 /* Waits until no thread is starting.  For one thread at a time.  May block. */
 void lt_census_await_arrivals(void);
+
+/* The present generation: the next one begins in the child of a fork. */
+uint32_t lt_census_generation(void);
 
 /* In the child after a fork: a new generation begins, with the calling thread alone. */
 void lt_census_after_fork(void);

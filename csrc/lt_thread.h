@@ -20,7 +20,6 @@ typedef struct lt__thread {
 /* The calling thread's, NULL for threads that were not started here. */
 lt__thread *lt__thread_self(void);
 
-uint32_t lt__census_generation(void);
 bool lt__census_has(uint32_t generation);
 
 /* Whether that is the thread which made the forks since that generation: it goes on. */

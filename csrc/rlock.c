@@ -30,11 +30,11 @@ void lt_rlock_restore(lt_rlock *rlock, uint32_t levels)
     lt_store(&rlock->lock.levels, levels);
 }
 
-void lt_rlock_adopt(lt_rlock *rlock, uintptr_t ident, uint32_t levels)
+void lt_rlock_adopt(lt_rlock *rlock, uintptr_t ident, uint32_t levels, uint32_t generation)
 {
     lt_store(&rlock->lock.levels, levels);
     lt_store_uptr(&rlock->lock.owner, ident);
-    lt_store(&rlock->lock.state, LT_LOCKED);
+    lt_store(&rlock->lock.state, LT_LOCKED | generation);
 }
 
 void lt_rlock_settle(lt_rlock *rlock)

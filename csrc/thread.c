@@ -15,8 +15,9 @@
 
 static LT_THREAD_LOCAL lt__thread *current;
 
+lt_atomic_u32 lt__generation;
+
 static lt_lock gate;
-static lt_atomic_u32 generation; /* changes in the child of a fork alone */
 static uintptr_t survivor;      /* of the last fork: its thread in the child; 0: no fork yet */
 static uint32_t survivor_since; /* the oldest generation in which it may have begun */
 static uintptr_t only_starter;  /* 0: all may start threads; see lt_census_close */
@@ -91,19 +92,20 @@ void lt_census_await_arrivals(void)
     lt_parker_destroy(&self);
 }
 
-uint32_t lt__census_generation(void)
+uint32_t lt_census_generation(void)
 {
-    return lt_load(&generation);
+    return lt_load(&lt__generation);
 }
 
 bool lt__census_has(uint32_t theirs)
 {
-    return theirs == lt_load(&generation);
+    return theirs == lt_load(&lt__generation);
 }
 
 bool lt__census_has_survivor(uint32_t theirs, uintptr_t ident)
 {
-    return ident == survivor && theirs - survivor_since <= lt_load(&generation) - survivor_since;
+    return ident == survivor &&
+           theirs - survivor_since <= lt_load(&lt__generation) - survivor_since;
 }
 
 void lt_census_after_fork(void)
@@ -112,9 +114,9 @@ void lt_census_after_fork(void)
     lt_lock_reinit(&gate);
     if (survivor != lt_thread_ident()) {
         survivor = lt_thread_ident();
-        survivor_since = lt_load(&generation);
+        survivor_since = lt_load(&lt__generation);
     }
-    lt_store(&generation, lt_load(&generation) + 1);
+    lt_store(&lt__generation, lt_load(&lt__generation) + LT__GENERATION_STEP);
     starting = running = 0;
     sleeper = NULL;
     if (current != NULL && current->handle != NULL)
@@ -173,7 +175,7 @@ int lt_thread_start(lt_thread_body body, void *arg, size_t stack_size, lt_handle
         return ECANCELED;
     }
     starting++;
-    start->generation = lt__census_generation();
+    start->generation = lt_census_generation();
     open_gate();
     int error = lt__thread_create(start, stack_size, ident);
     if (error != 0)

@@ -36,7 +36,7 @@ static uint64_t native_id(void)
     static LT_THREAD_LOCAL uint32_t generation;
     if (known == 0 || !lt__census_has(generation)) {
         known = lt_thread_native_id();
-        generation = lt__census_generation();
+        generation = lt_census_generation();
     }
     return known;
 }
@@ -46,7 +46,7 @@ void lt__wait_begin(lt__wait *wait, lt_wait_record record)
     record.ident = lt_thread_ident();
     record.native_id = native_id();
     wait->record = record;
-    wait->generation = lt__census_generation();
+    wait->generation = lt_census_generation();
     begin_edit();
     wait->next = first;
     wait->to_me = &first;
@@ -77,6 +77,7 @@ static bool look(lt__wait *wait, lt_wait_record *record)
     bool held = lt_lock_locked(lock);
     record->owner = held ? owner & ~LT_MARKS : 0;
     record->scoped = held && (owner & LT_SCOPED) != 0;
+    record->orphan = held && (lt_load(&lock->state) & LT_ORPHAN) != 0;
     record->signal = record->awaited == LT_FOR_LOCK && lt_lock_is_signal(lock);
     return lt_load(&wait->ended) == 0;
 }

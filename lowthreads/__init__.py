@@ -7,6 +7,7 @@ of the newest CPython.  Beyond `_thread`, every wait can be interrupted, and
 
 from ._dropin import install, uninstall
 from ._dump import dump
+from ._forks import set_fork_policy
 from ._handles import (
     _make_thread_handle,
     _set_sentinel,
@@ -71,6 +72,7 @@ __all__ = [
     "install",
     "interrupt_main",
     "lock",
+    "set_fork_policy",
     "set_name",
     "stack_size",
     "start_joinable_thread",

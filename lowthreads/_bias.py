@@ -36,6 +36,7 @@ _MAX = lib.LT_RLOCK_MAX
 _new = ffi.new
 _addressof = ffi.addressof
 _release = lib.lt_ffi_rlock_release
+_generation = lib.lt_census_generation
 _MEMORY = ffi.typeof("lt_biased *")
 
 
@@ -52,6 +53,7 @@ class Biased:
         self._shared = _addressof(memory, "rlock")
         self._depth = 0
         self._busy = self._ended = False
+        memory.generation = _generation()
         self._bias = memory.maker = get_ident()
 
     def _end(self) -> int:

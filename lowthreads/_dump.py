@@ -33,14 +33,20 @@ class _Report:
             self.by_ident.setdefault(wait.ident, []).append(wait)
         self.stacks = {ident: _stack(frame) for ident, frame in self.frames.items()}
         idents = self.frames.keys() | self.by_ident.keys()
-        # Without the watchdog's own thread, which is in no code but lowthreads'.
         self.idents = sorted(
-            (ident for ident in idents if ident not in self.frames or self.stacks[ident]),
-            key=name_of,
+            (ident for ident in idents if not _is_watchdog(self.frames.get(ident))), key=name_of
         )
 
     def place(self, ident: int) -> Place:
         return place_of(self.frames.get(ident))
+
+
+def _is_watchdog(frame: FrameType | None) -> bool:
+    while frame is not None:
+        if frame.f_globals.get("__name__") == f"{__package__}._watchdog":
+            return frame.f_code.co_name != "_dump_on_signal"
+        frame = frame.f_back
+    return False
 
 
 def _stack(frame: FrameType) -> list[FrameSummary]:
@@ -63,6 +69,8 @@ def _what(wait: Wait, place: Place) -> str:
 def _whose(wait: Wait, place: Place) -> str:
     if wait.kind == "thread":
         return ""
+    if wait.orphan:
+        return ", which a thread held that a fork left behind"
     if wait.owner is None:
         return ", which is being taken"
     if wait.signal:

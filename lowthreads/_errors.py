@@ -22,6 +22,11 @@ def raise_release_unacquired() -> NoReturn:
     raise RuntimeError("cannot release un-acquired lock")
 
 
+def raise_orphaned() -> NoReturn:
+    """For `LT_ORPHANED`."""
+    raise RuntimeError("cannot acquire lock: a fork left behind the thread that holds it")
+
+
 def raise_count_overflow() -> NoReturn:
     """For `LT_OVERFLOW`."""
     raise OverflowError("Internal lock count overflowed")

@@ -10,7 +10,7 @@ import sys
 from functools import wraps
 from typing import TYPE_CHECKING, NoReturn
 
-from ._errors import raise_count_overflow, raise_release_unacquired
+from ._errors import raise_count_overflow, raise_orphaned, raise_release_unacquired
 from ._lib import RLockHandle, document_natives, ffi, lib, native
 from ._lock import full_name
 from ._timeout import DEFAULT, UNBOUNDED, check_timeout
@@ -134,8 +134,14 @@ class RLockMethods:
             return
         handle = self._handle
         if _try(handle, 0) != _ACQUIRED:
-            lib.lt_ffi_wait(handle, _FOR_RLOCK, 0, FOREVER, lib.lt_now(), _PLAIN)
+            status = lib.lt_ffi_wait(handle, _FOR_RLOCK, 0, FOREVER, lib.lt_now(), _PLAIN)
+            if status != _ACQUIRED:
+                self._refuse()
         lib.lt_rlock_restore(handle, levels)
+
+    def _refuse(self) -> NoReturn:
+        """Raise, for `_acquire_restore`: nobody can take the lock."""
+        raise_orphaned()
 
 
 for _method in (RLockMethods.acquire, RLockMethods.release, RLockMethods.locked):
@@ -153,6 +159,7 @@ elif sys.implementation.name == "cpython":
 
         _acquire = RLockMethods.acquire
         _release = RLockMethods.release
+        _refuse = RLockMethods._refuse
 
         @property
         def _handle(self):

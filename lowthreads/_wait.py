@@ -22,7 +22,7 @@ from functools import partial
 from importlib import import_module
 from typing import Any, Callable
 
-from ._errors import raise_acquire_at_shutdown
+from ._errors import raise_acquire_at_shutdown, raise_orphaned
 from ._lib import LtWait, ffi, lib, native
 from ._timeout import UNBOUNDED
 
@@ -34,6 +34,7 @@ _wait_end = lib.lt__wait_end
 
 _ACQUIRED = lib.LT_ACQUIRED
 _INTERRUPTED = lib.LT_INTERRUPTED
+_ORPHANED = lib.LT_ORPHANED
 _PLAIN = lib.LT_PLAIN
 _BRIEF = lib.LT_BRIEF
 _PATIENT = lib.LT_PATIENT
@@ -79,7 +80,7 @@ def wait(
         return lt_wait(handle, awaited, marks, deadline, since, patience)
 
     if lib.lt_thread_ident() != lib.lt_ffi_main_thread():
-        return park(_PLAIN) == _ACQUIRED
+        return _has_taken(park(_PLAIN))
     # Known, too, while handlers run; if one of them raises, it goes with this frame.
     outer = ffi.gc(ffi.new("lt__wait *"), _wait_end)
     try:
@@ -89,6 +90,12 @@ def wait(
             status = _wait_patiently(park)
     finally:
         _wait_end(outer)
+    return _has_taken(status)
+
+
+def _has_taken(status: int) -> bool:
+    if status == _ORPHANED:
+        raise_orphaned()
     return status == _ACQUIRED
 
 

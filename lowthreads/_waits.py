@@ -57,13 +57,15 @@ class Wait(NamedTuple):
     """How long it will wait in all, in seconds; None: without limit."""
     owner: int | None
     """The ident of the thread that took the lock (or whose end is waited for); None if
-    nobody has it: it is being taken."""
+    nobody has it: it is being taken, or an orphan."""
     owner_name: str | None
     """That thread's name."""
     signal: bool
     """Whether it is for others to release the lock than the one who took it."""
     scoped: bool
     """Whether the lock was taken by a `with` statement."""
+    orphan: bool
+    """Whether a fork left behind the thread that holds the lock: nobody here will release it."""
     since: int
     """When the wait began, in nanoseconds on the clock of `time.monotonic_ns`."""
     suspended: bool
@@ -139,7 +141,7 @@ def _snapshot() -> tuple[Any, int]:
 
 
 def _made(record: Any, now: int) -> Wait:
-    owner = int(record.owner) or None
+    owner = None if record.orphan else int(record.owner) or None  # its ident may be another's
     return Wait(
         ident=int(record.ident),
         native_id=int(record.native_id),
@@ -152,6 +154,7 @@ def _made(record: Any, now: int) -> Wait:
         owner_name=None if owner is None else name_of(owner),
         signal=bool(record.signal),
         scoped=bool(record.scoped),
+        orphan=bool(record.orphan),
         since=int(record.since),
         suspended=bool(record.suspended),
     )

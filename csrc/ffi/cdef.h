@@ -8,6 +8,7 @@
 #define LT_ACQUIRED ...
 #define LT_INTERRUPTED ...
 #define LT_OVERFLOW ...
+#define LT_ORPHANED ...
 #define LT_RLOCK_MAX ...
 
 #define LT_PLAIN ...
@@ -58,7 +59,7 @@ typedef struct {
     int awaited;
     int64_t since, deadline;
     uintptr_t owner;
-    bool scoped, signal, suspended;
+    bool scoped, signal, orphan, suspended;
     ...;
 } lt_wait_record;
 
@@ -101,6 +102,13 @@ int lt_signals_fd(void);                         /* never blocks */
 void lt_signals_forward(int fd);                 /* never blocks */
 void lt_signals_flush(void);                     /* never blocks */
 
+#define LT_FORK_BLOCK ...
+#define LT_FORK_RESET ...
+#define LT_FORK_RAISE ...
+
+void lt_set_fork_policy(int);                    /* never blocks */
+
+uint32_t lt_census_generation(void);             /* never blocks */
 uint32_t lt_census_count(void);                  /* never blocks */
 void lt_census_close(uintptr_t ident);           /* never blocks */
 void lt_ffi_await_arrivals(void);                /* blocks: detaches */

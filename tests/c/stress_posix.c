@@ -162,11 +162,43 @@ static void live_in_child(void)
 }
 
 static lt_atomic_u32 may_end;
+static lt_lock orphan, is_signal, own;
+static lt_rlock orphan_rlock;
+static uintptr_t left_behind;
+
+/* The thread that forked has its own lock; others' are as the policy says. */
+static void inherit_locks(void)
+{
+    CHECK(!lt_lock_try(&own) && lt_lock_release(&own) && lt_lock_try(&own));
+    CHECK(!lt_lock_try(&orphan) && lt_lock_locked(&orphan));
+    CHECK(lt_lock_owner(&orphan) == left_behind);
+    CHECK(lt_lock_wait(&orphan, lt_now() + MILLISECOND, 0, LT_PLAIN) == LT_TIMED_OUT);
+    lt_set_fork_policy(LT_FORK_RAISE);
+    CHECK(!lt_lock_try(&orphan) && lt_rlock_try(&orphan_rlock) == LT_TIMED_OUT);
+    CHECK(lt_lock_wait(&orphan, LT_FOREVER, 0, LT_PLAIN) == LT_ORPHANED);
+    CHECK(lt_rlock_wait(&orphan_rlock, LT_FOREVER, 0, LT_PLAIN) == LT_ORPHANED);
+    CHECK(lt_lock_wait(&is_signal, lt_now() + MILLISECOND, 0, LT_PLAIN) == LT_TIMED_OUT);
+    lt_set_fork_policy(LT_FORK_RESET);
+    CHECK(!lt_lock_try(&is_signal));
+    CHECK(lt_rlock_try(&orphan_rlock) == LT_ACQUIRED && lt_rlock_levels(&orphan_rlock) == 1);
+    CHECK(lt_rlock_release(&orphan_rlock) && !lt_rlock_locked(&orphan_rlock));
+    CHECK(lt_lock_wait(&orphan, LT_FOREVER, 0, LT_PLAIN) == LT_ACQUIRED);
+    CHECK(!lt_lock_try(&orphan) && lt_lock_owner(&orphan) == lt_thread_ident());
+    CHECK(lt_lock_release(&orphan) && lt_lock_release(&own) && lt_lock_release(&is_signal));
+    check_idle(&orphan);
+    check_idle(&own);
+}
 
 static void outlive_fork(worker *self)
 {
     (void)self;
-    await_word(&may_end, 1);
+    CHECK(lt_lock_try(&orphan) && lt_lock_release(&is_signal) && lt_lock_try(&is_signal));
+    CHECK(lt_rlock_try(&orphan_rlock) == LT_ACQUIRED && lt_rlock_try(&orphan_rlock) == LT_ACQUIRED);
+    left_behind = lt_thread_ident();
+    set_word(&may_end, 1);
+    await_word(&may_end, 2);
+    CHECK(lt_lock_release(&orphan) && lt_lock_release(&is_signal));
+    CHECK(lt_rlock_release_all(&orphan_rlock) == 2);
 }
 
 static void test_fork(void)
@@ -174,18 +206,22 @@ static void test_fork(void)
     int status = -1;
     CHECK(lt_platform_watch_forks(note_fork) == 0);
     set_word(&may_end, 0);
+    CHECK(lt_lock_try(&own) && lt_lock_try(&is_signal));
     start_worker(&stress_workers[0], 0, 0, outlive_fork);
-    lt_census_await_arrivals();
+    await_word(&may_end, 1);
     pid_t child = fork();
     CHECK(child >= 0);
-    if (child == 0)
+    if (child == 0) {
+        inherit_locks();
         live_in_child();
+    }
     CHECK(waitpid(child, &status, 0) == child);
     CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0);
     CHECK(in_child == 0);
     CHECK(lt_census_count() == 1);
-    set_word(&may_end, 1);
+    set_word(&may_end, 2);
     await_threads();
+    CHECK(lt_lock_release(&own));
 }
 
 /* What leaves after the census began anew is not counted. */

@@ -91,8 +91,9 @@ static PyObject *lt_rlock_restore_saved(PyObject *self, PyObject *state)
         return PyErr_Format(PyExc_OverflowError, "lock count %R is out of range", given);
     if (levels == 0) /* from a pickler that read it off the lock's repr */
         Py_RETURN_NONE;
-    if (lt_rlock_try(rlock) != LT_ACQUIRED)
-        lt_ffi_wait(rlock, LT_FOR_RLOCK, 0, LT_FOREVER, lt_now(), LT_PLAIN);
+    if (lt_rlock_try(rlock) != LT_ACQUIRED &&
+        lt_ffi_wait(rlock, LT_FOR_RLOCK, 0, LT_FOREVER, lt_now(), LT_PLAIN) != LT_ACQUIRED)
+        return lt_call_python(self, "_refuse", NULL, 0, NULL);
     lt_rlock_restore(rlock, (uint32_t)levels);
     Py_RETURN_NONE;
 }

@@ -7,6 +7,7 @@
 typedef struct lt_biased {
     lt_rlock rlock;  /* free, and nobody looks at it, until the bias ends */
     uintptr_t maker; /* to whom it is biased */
+    uint32_t generation; /* of the census, in which it was made */
     uint64_t ended;  /* 0 while it is biased, then 1 + the levels that the maker held */
 } lt_biased;
 
@@ -19,7 +20,7 @@ static uint32_t lt_biased_end(lt_biased *biased, uint32_t levels)
     lt__lock_enter(&lt_ending);
     if (biased->ended == 0) {
         if (levels > 0)
-            lt_rlock_adopt(&biased->rlock, biased->maker, levels);
+            lt_rlock_adopt(&biased->rlock, biased->maker, levels, biased->generation);
         biased->ended = 1 + (uint64_t)levels;
     }
     levels = (uint32_t)(biased->ended - 1);

@@ -8,6 +8,7 @@ int64_t lt_ffi_thread_start(uintptr_t key, size_t stack_size, lt_handle *handle)
 typedef struct {
     lt_rlock rlock;
     uintptr_t maker;
+    uint32_t generation;
     ...;
 } lt_biased;
 
