@@ -1,9 +1,15 @@
-"""Only what pyproject.toml can't say: cffi's hook, and which interpreters a wheel fits."""
+"""What pyproject.toml can't say: cffi's hook, which interpreters a wheel fits, and an sdist whose
+bytes depend on nothing but its files."""
 
+import gzip
+import io
+import os
 import sys
+import tarfile
 from pathlib import Path
 
 from setuptools import setup
+from setuptools.command.sdist import sdist
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
@@ -11,7 +17,31 @@ from build_ffi import OLDEST, stable_abi
 
 abi = stable_abi()
 
+
+class ReproducibleSdist(sdist):
+    """The same bytes wherever and whenever it is made: of the time of SOURCE_DATE_EPOCH, or 1980."""
+
+    def make_archive(self, *args, **kwargs):
+        path = super().make_archive(*args, **kwargs)
+        seconds = int(os.environ.get("SOURCE_DATE_EPOCH", "315532800"))
+
+        def plain(member):
+            member.mtime, member.uid, member.gid, member.uname, member.gname = seconds, 0, 0, "", ""
+            member.mode = 0o755 if member.isdir() or member.mode & 0o100 else 0o644
+            return member
+
+        with tarfile.open(path) as given:
+            members = sorted(given, key=lambda member: member.name)
+            contents = [member.isfile() and given.extractfile(member).read() for member in members]
+        with open(path, "wb") as raw, gzip.GzipFile("", "wb", mtime=seconds, fileobj=raw) as packed:
+            with tarfile.open(fileobj=packed, mode="w", format=tarfile.GNU_FORMAT) as made:
+                for member, content in zip(members, contents):
+                    made.addfile(plain(member), io.BytesIO(content or b""))
+        return path
+
+
 setup(
+    cmdclass={"sdist": ReproducibleSdist},
     cffi_modules=["build_ffi.py:ffibuilder"],
     options={"bdist_wheel": {"py_limited_api": OLDEST[abi]}} if abi else {},
 )
