@@ -179,10 +179,12 @@ def forks(session: nox.Session) -> None:
 
 @nox.session
 def package(session: nox.Session) -> None:
-    """An sdist, a wheel made from it, and the main job on that wheel alone."""
+    """An sdist, made twice the same, a wheel made from it, and the main job on that wheel alone."""
     session.install("build", "twine")
     dist = session.create_tmp()
+    again = os.path.join(dist, "again")
     session.run("python", "-m", "build", "--outdir", dist, silent=True)
+    session.run("python", "-m", "build", "--sdist", "--outdir", again, silent=True)
     session.run("python", "-c", CHECK_AND_INSTALL, dist)
     with session.chdir(dist):
         session.run("python", "-m", "lowthreads")
@@ -190,7 +192,10 @@ def package(session: nox.Session) -> None:
 
 CHECK_AND_INSTALL = """
 import pathlib, subprocess, sys
-files = sorted(str(path) for path in pathlib.Path(sys.argv[1]).glob("lowthreads-*"))
+dist = pathlib.Path(sys.argv[1])
+files = sorted(str(path) for path in dist.glob("lowthreads-*"))
+(again,) = (dist / "again").iterdir()
+assert again.read_bytes() == (dist / again.name).read_bytes(), "the sdist is not reproducible"
 subprocess.run([sys.executable, "-m", "twine", "check", "--strict", *files], check=True)
 wheel = [name for name in files if name.endswith(".whl")]
 subprocess.run([sys.executable, "-m", "pip", "install", "--force-reinstall", *wheel], check=True)

@@ -1,5 +1,7 @@
-"""What pyproject.toml can't say: cffi's hook, which interpreters a wheel fits, and an sdist whose
-bytes depend on nothing but its files."""
+"""What pyproject.toml can't say.
+
+cffi's hook, which interpreters a wheel fits, and an sdist that is the same wherever it is made.
+"""
 
 import gzip
 import io
@@ -19,9 +21,10 @@ abi = stable_abi()
 
 
 class ReproducibleSdist(sdist):
-    """The same bytes wherever and whenever it is made: of the time of SOURCE_DATE_EPOCH, or 1980."""
+    """An archive whose bytes depend on its files alone, and on SOURCE_DATE_EPOCH if it is set."""
 
     def make_archive(self, *args, **kwargs):
+        """Make it, and pack it again without times, users and order."""
         path = super().make_archive(*args, **kwargs)
         seconds = int(os.environ.get("SOURCE_DATE_EPOCH", "315532800"))
 
@@ -33,10 +36,13 @@ class ReproducibleSdist(sdist):
         with tarfile.open(path) as given:
             members = sorted(given, key=lambda member: member.name)
             contents = [member.isfile() and given.extractfile(member).read() for member in members]
-        with open(path, "wb") as raw, gzip.GzipFile("", "wb", mtime=seconds, fileobj=raw) as packed:
-            with tarfile.open(fileobj=packed, mode="w", format=tarfile.GNU_FORMAT) as made:
-                for member, content in zip(members, contents):
-                    made.addfile(plain(member), io.BytesIO(content or b""))
+        with (
+            open(path, "wb") as raw,
+            gzip.GzipFile("", "wb", mtime=seconds, fileobj=raw) as packed,
+            tarfile.open(fileobj=packed, mode="w", format=tarfile.GNU_FORMAT) as made,
+        ):
+            for member, content in zip(members, contents):
+                made.addfile(plain(member), io.BytesIO(content or b""))
         return path
 
 
