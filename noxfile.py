@@ -163,6 +163,30 @@ def exits(session: nox.Session) -> None:
 
 
 @nox.session(python=PYTHONS)
+def strict(session: nox.Session) -> None:
+    """The whole suite with the interpreter's own checks on, and each warning an error."""
+    options = ["-X", "dev", "-m", "pytest", "--ignore", SHIM_TESTS]
+    env = {"PYTHONWARNINGS": "error", "PYTHONMALLOC": "debug"}
+    session.install(".[test]", env=STRICT)
+    session.run("python", *options, *session.posargs, env=env)
+
+
+@nox.session(python=PYTHONS)
+def leaks(session: nox.Session) -> None:
+    """What operations leave behind, of 100,000 of each."""
+    session.install(".[test]", env=STRICT)
+    session.run(
+        "python",
+        "-m",
+        "pytest",
+        "tests/test_leaks.py",
+        "--timeout=3600",
+        *session.posargs,
+        env={"LOWTHREADS_TURNS": "100000"},
+    )
+
+
+@nox.session(python=PYTHONS)
 def forks(session: nox.Session) -> None:
     """Forks at any moment of eight threads that use locks, 1,000 times with each policy."""
     session.install(".[test]", env=STRICT)

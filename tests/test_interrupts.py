@@ -441,6 +441,7 @@ def test_a_wake_up_descriptor_of_the_program_gets_its_signals_and_stays() -> Non
         assert last == bytes([USR2]), last
         fd = signal.set_wakeup_fd(-1)
         assert fd == theirs.fileno() and not mask(), (fd, theirs.fileno(), mask())
+        ours.close(), theirs.close()
         """)
 
 
