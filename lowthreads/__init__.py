@@ -8,6 +8,7 @@ of the newest CPython.  Beyond `_thread`, every wait can be interrupted, and
 from ._dropin import install, uninstall
 from ._dump import dump
 from ._forks import set_fork_policy
+from ._expel import interrupt
 from ._handles import (
     _make_thread_handle,
     _set_sentinel,
@@ -70,6 +71,7 @@ __all__ = [
     "get_native_id",
     "host_names",
     "install",
+    "interrupt",
     "interrupt_main",
     "lock",
     "set_fork_policy",

@@ -84,7 +84,7 @@ class _ThreadHandle:
         """Wait until the thread has ended, the time is over or the start has failed."""
         if nanoseconds != 0 and not self.is_done():
             running = lib.lt_handle_running(self._shim)
-            wait(running, nanoseconds, lib.LT_FOR_THREAD, 0, lib.lt_ffi_pass)
+            wait(running, nanoseconds, lib.LT_FOR_THREAD, 0, passes=True)
 
     def _set_done(self) -> None:
         """Take the thread for ended; for one that a fork left behind."""

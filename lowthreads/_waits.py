@@ -105,14 +105,7 @@ def waits() -> list[Wait]:
     """
     now = lib.lt_now()
     array, count = _snapshot()
-    records = array[0:count]  # points into the array
-    # A wait that handlers interrupted is told twice while it goes on.
-    going_on = {(each.ident, each.lock) for each in records if not each.suspended}
-    found = [
-        _made(each, now)
-        for each in records
-        if not (each.suspended and (each.ident, each.lock) in going_on)
-    ]
+    found = [_made(each, now) for each in array[0:count]]
     # What is a signal only by where it is waited for; few waits look so.
     if any(_may_be_signal(wait) for wait in found):
         frames = sys._current_frames()
