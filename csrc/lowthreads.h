@@ -366,6 +366,25 @@ size_t lt_waits(lt_wait_record *records, size_t room);
  * by any thread; never blocks for long. */
 bool lt_interrupt(uintptr_t ident, int64_t since, int code);
 
+/* ---- The watchdog for a stuck interpreter: watch.c ------------------------------- */
+
+/* Writes to the descriptor who waits for what, from a thread of its own, when lt_watch_beat was
+ * not called for `after` nanoseconds while threads wait: once each time.  Once a process; again
+ * in the child of a fork.  Returns 0 or an errno. */
+int lt_watch_start(int fd, int64_t after);
+void lt_watch_beat(void);
+void lt_watch_stop(void);
+
+/* How many threads it has: 0 or 1. */
+uint32_t lt_watch_threads(void);
+
+/* When this signal comes, a report is asked for, before the signal's handler of now is called;
+ * if nobody says that it was answered, while there are no beats either, this writes one.
+ * Returns 0 or an errno (ENOSYS on Windows). */
+int lt_watch_signal(int signum);
+bool lt_watch_asked(void);
+void lt_watch_answered(void);
+
 /* ---- Handles of threads: handle.c ---------------------------------------------- */
 
 /* Outlives the thread, and whoever started it: it is counted. */

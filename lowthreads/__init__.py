@@ -5,6 +5,7 @@ of the newest CPython.  Beyond `_thread`, every wait can be interrupted, and
 `interrupt_main` wakes what it interrupts.
 """
 
+from ._deadlock_error import DeadlockError
 from ._dropin import install, uninstall
 from ._dump import dump
 from ._forks import set_fork_policy
@@ -45,6 +46,7 @@ __all__ = [
     "TIMEOUT_MAX",
     "_NAME_MAXLEN",
     "Deadlock",
+    "DeadlockError",
     "LockType",
     "RLock",
     "Wait",

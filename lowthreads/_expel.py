@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import sys
 from operator import index
+from types import FrameType
 from typing import Union
 
 from ._lib import lib
@@ -81,10 +82,10 @@ def raise_expelled(code: int, raised: BaseException | None = None) -> None:
     raise exception
 
 
-def takes_back() -> bool:
-    """Whether the lock must be taken, for a `threading.Condition` counts on it."""
+def takes_back(frame: FrameType | None) -> bool:
+    """Whether a thread is to take a lock that a `threading.Condition` counts on."""
     threading = sys.modules.get("threading")
-    inner = skip_package(sys._getframe())
+    inner = skip_package(frame)
     return (
         inner is not None
         and threading is not None

@@ -121,7 +121,7 @@ def _wait_as_main(
 
 def _has_taken(status: int, handle: Any, awaited: int, marks: int) -> bool:
     if status >= _EXPELLED:
-        if takes_back():
+        if takes_back(sys._getframe()):
             _wait(handle, awaited, marks & ~_FRESH, FOREVER, _now(), _FIRM, False)
         raise_expelled(status)
     if status == _ORPHANED:

@@ -73,6 +73,14 @@ int lt__wait_end(lt__wait *);                    /* never blocks for long */
 bool lt_interrupt(uintptr_t ident, int64_t since, int code);
                                                  /* never blocks for long */
 int lt_ffi_new_code(void);                       /* never blocks */
+
+int lt_watch_start(int fd, int64_t after);       /* never blocks */
+void lt_watch_beat(void);                        /* never blocks */
+void lt_watch_stop(void);                        /* never blocks */
+uint32_t lt_watch_threads(void);                 /* never blocks */
+int lt_watch_signal(int signum);                 /* never blocks */
+bool lt_watch_asked(void);                       /* never blocks */
+void lt_watch_answered(void);                    /* never blocks */
 size_t lt_waits(lt_wait_record *, size_t room);  /* never blocks for long */
 
 #define LT_NOT_STARTED ...
