@@ -34,25 +34,32 @@ def find_deadlocks(found: list[Wait], aside: Set[int] = frozenset()) -> list[Dea
     return found_cycles if stuck is None else [*found_cycles, stuck]
 
 
+def _blocked(found: list[Wait]) -> dict[int, Wait]:
+    """The waits that don't end by themselves, each of its thread."""
+    last = {wait.ident: wait for wait in found}  # a handler's wait is after what it interrupts
+    return {
+        ident: wait
+        for ident, wait in last.items()
+        # A lock that nobody has was just released: the thread is about to take it.
+        if wait.timeout is None and not wait.suspended and wait.owner is not None
+    }
+
+
 def _find_stuck(found: list[Wait], aside: Set[int]) -> Deadlock | None:
     """Return the waits of all threads, if that is all that they do, but for those `aside`."""
-    last = {wait.ident: wait for wait in found}
-    for_good = {
-        ident: wait for ident, wait in last.items() if wait.timeout is None and not wait.suspended
-    }
-    if main_thread() not in for_good:  # mostly: spares the rest
+    before = _blocked(found)
+    if main_thread() not in before:  # mostly: spares the rest
         return None
     idents = sys._current_frames().keys() - aside
-    if not for_good.keys() >= idents:
+    if not before.keys() >= idents:
         return None
-    known = len(idents) + len(aside)
-    sure = _count_threads() == known and not _has_handlers()
-    # Who waited before the count and after it waited meanwhile: all of them at that moment.
-    still = {(wait.ident, wait.since) for wait in waits()}
-    stuck = tuple(wait for ident, wait in for_good.items() if ident in idents)
-    if not still >= {(wait.ident, wait.since) for wait in stuck}:
+    sure = _count_threads() == len(idents) + len(aside) and not _has_handlers()
+    # Who waits now as before the count has not run meanwhile: at this moment, all wait.
+    now = _blocked(waits())
+    stuck = [now[ident] for ident in idents & now.keys()]
+    if len(stuck) < len(idents) or any(wait.since != before[wait.ident].since for wait in stuck):
         return None
-    return Deadlock(stuck, sure, "stuck")
+    return Deadlock(tuple(sorted(stuck, key=lambda wait: wait.since)), sure, "stuck")
 
 
 def _count_threads() -> int | None:
