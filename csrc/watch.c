@@ -157,7 +157,7 @@ static void watch(void *unused, uint32_t generation)
 int lt_watch_start(int fd, int64_t after)
 {
     uintptr_t ident;
-    uint32_t found = lt_load(&started_in), mine = lt__census_generation() + 1;
+    uint32_t found = lt_load(&started_in), mine = lt_census_generation() + 1;
     if (found == mine || !lt_cas_release(&started_in, &found, mine))
         return 0;
     descriptor = fd;
@@ -177,7 +177,7 @@ void lt_watch_stop(void)
 
 uint32_t lt_watch_threads(void)
 {
-    return lt_load(&started_in) == lt__census_generation() + 1 && lt_load(&stopped) == 0;
+    return lt_load(&started_in) == lt_census_generation() + 1 && lt_load(&stopped) == 0;
 }
 
 void lt__watch_ask(void)

@@ -8,8 +8,8 @@ of the newest CPython.  Beyond `_thread`, every wait can be interrupted, and
 from ._deadlock_error import DeadlockError
 from ._dropin import install, uninstall
 from ._dump import dump
-from ._forks import set_fork_policy
 from ._expel import interrupt
+from ._forks import set_fork_policy
 from ._handles import (
     _make_thread_handle,
     _set_sentinel,
