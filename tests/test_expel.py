@@ -216,6 +216,40 @@ def test_what_waits_on_top_of_locks_unwinds() -> None:
     )
 
 
+def test_a_thread_that_was_joined_in_vain_is_alive() -> None:
+    run_child(
+        """
+        import lowthreads
+        lowthreads.install()
+        import threading
+        from support import wait_until
+
+        class Expelled(Exception):
+            pass
+
+        gate, raised = threading.Event(), []
+        joined = threading.Thread(target=gate.wait)
+        joined.start()
+        def join():
+            try:
+                joined.join()
+            except Expelled:
+                raised.append(joined.is_alive())
+        joiner = threading.Thread(target=join)
+        joiner.start()
+        wait_until(lambda: lowthreads.interrupt(joiner.ident, Expelled), "it waits")
+        joiner.join()
+        assert raised == [True]
+        assert joined.is_alive()
+        joined.join(0.001)
+        assert joined.is_alive()
+        gate.set()
+        joined.join()
+        assert not joined.is_alive()
+        """
+    )
+
+
 def test_a_condition_has_its_lock_back_first() -> None:
     run_child(
         """
