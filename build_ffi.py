@@ -34,7 +34,7 @@ def sources(parker: str) -> "list[str]":
     system = (
         ["thread_win32", "win32_signals"] if parker == "win32" else ["thread_posix", "posix_poll"]
     )
-    names = ["lock", "rlock", "waits", "thread", "handle"] + [
+    names = ["lock", "rlock", "waits", "watch", "thread", "handle"] + [
         f"platform/{name}" for name in [f"park_{parker}", *system]
     ]
     return [f"csrc/{name}.c" for name in names]

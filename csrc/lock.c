@@ -69,16 +69,17 @@ typedef enum progress {
     WAITING, /* in the queue, asleep or about to be */
     WOKEN,   /* in the queue, a token is given: may take the lock if it is free */
     HANDED,  /* out of the queue, a token is given: owns the lock */
+    EXPELLED, /* out of the queue, a token is given: lt_interrupt ended the wait */
+    LEFT,    /* out of the queue, by itself */
 } progress;
 
 /* Lives on the stack of the thread that waits. */
 typedef struct lt_waiter {
     struct lt_waiter *next, *prev;
     lt_parker parker;
-    int64_t since;
     progress progress;
     uintptr_t as_owner; /* its ident, and marks */
-    lt__wait wait;
+    lt__wait *wait;
 } waiter;
 
 /* ---- The queue; LT_EDITING is held ------------------------------------------ */
@@ -210,7 +211,7 @@ static bool has_policy(lt_lock *lock, lt_awaited awaited)
 
 static void own(lt_lock *lock, waiter *self)
 {
-    lt_store(&self->wait.ended, 1); /* first: see waits.c */
+    lt__wait_decide(self->wait, LT_ENDED); /* first: see waits.c; too late: see settle */
     lt_store_uptr_release(&lock->owner, self->as_owner);
 }
 
@@ -317,9 +318,11 @@ static lt_status sleep_in_queue(lt_lock *lock, waiter *self, int64_t deadline,
         begin_edit(lock);
         progress found = self->progress;
         bool owns = found == HANDED || (found == WOKEN && take_as_woken(lock, self));
-        bool leaves = !owns && wake != LT_WAKE_TOKEN;
-        if (leaves)
+        bool leaves = !owns && (wake != LT_WAKE_TOKEN || lt__wait_code(self->wait) != 0);
+        if (leaves && found != EXPELLED) {
             remove_waiter(lock, self);
+            self->progress = LEFT;
+        }
         end_edit(lock, 0, 0);
         if (found != WAITING && wake != LT_WAKE_TOKEN)
             /* Chosen while it gave up: its token is there, or about to be. */
@@ -331,29 +334,74 @@ static lt_status sleep_in_queue(lt_lock *lock, waiter *self, int64_t deadline,
     }
 }
 
+/* The status of a wait that is over, or at least out of the queue.  One that lt_interrupt had
+ * ended before it was given the lock passes that on. */
+static lt_status settle(lt__wait *wait, lt_status status)
+{
+    if (status == LT_INTERRUPTED)
+        lt__wait_show(wait, NULL);
+    int code = status == LT_INTERRUPTED ? lt__wait_code(wait) : lt__wait_end(wait);
+    if (code == 0)
+        return status;
+    if (status == LT_ACQUIRED)
+        lt__lock_unlock(wait->record.lock);
+    return (lt_status)code;
+}
+
+lt_status lt__lock_took(lt__wait *wait)
+{
+    lt__wait_decide(wait, LT_ENDED);
+    return settle(wait, LT_ACQUIRED);
+}
+
+lt_status lt__lock_wait_on(lt__wait *wait, uintptr_t marks, lt_patience patience)
+{
+    lt_lock *lock = wait->record.lock;
+    waiter self;
+    if (lt__wait_code(wait) != 0)
+        return (lt_status)lt__wait_end(wait);
+    self.as_owner = lt_thread_ident() | marks;
+    self.progress = WAITING;
+    self.wait = wait;
+    if (!wait->listed)
+        wait->firm = patience == LT_FIRM;
+    lt_parker_init(&self.parker);
+    attempt found = take_or_enqueue(lock, (lt_awaited)wait->record.awaited, &self);
+    lt_status status = found == TOOK ? LT_ACQUIRED : LT_ORPHANED;
+    if (found == HELD) {
+        if (wait->record.awaited != LT_FOR_A_MOMENT)
+            lt__wait_show(wait, &self);
+        /* Ended while it was suspended: it is only to leave. */
+        int64_t until = lt__wait_code(wait) != 0 ? 0 : wait->record.deadline;
+        status = sleep_in_queue(lock, &self, until, wait->firm ? LT_PLAIN : patience);
+    }
+    status = settle(wait, status);
+    lt_parker_destroy(&self.parker);
+    return status;
+}
+
 lt_status lt__lock_wait(lt_lock *lock, lt_awaited awaited, uintptr_t marks, int64_t deadline,
                         int64_t since, lt_patience patience)
 {
-    waiter self;
-    self.as_owner = lt_thread_ident() | marks;
-    self.since = since;
-    self.progress = WAITING;
-    lt_store(&self.wait.ended, 0); /* before it can be chosen */
-    lt_parker_init(&self.parker);
-    attempt found = take_or_enqueue(lock, awaited, &self);
-    lt_status status = found == TOOK ? LT_ACQUIRED : LT_ORPHANED;
-    if (found == HELD) {
-        if (awaited != LT_FOR_A_MOMENT)
-            lt__wait_begin(&self.wait, (lt_wait_record){.lock = lock,
-                                                        .awaited = awaited,
-                                                        .since = since,
-                                                        .deadline = deadline});
-        status = sleep_in_queue(lock, &self, deadline, patience);
-        if (awaited != LT_FOR_A_MOMENT)
-            lt__wait_end(&self.wait);
+    lt__wait wait;
+    lt__wait_init(&wait, (lt_wait_record){
+                             .lock = lock, .awaited = awaited, .since = since, .deadline = deadline});
+    lt_status status = lt__lock_wait_on(&wait, marks, patience);
+    int code = lt__wait_end(&wait);
+    return code != 0 ? (lt_status)code : status;
+}
+
+bool lt__lock_expel(lt_lock *lock, waiter *self, int code, lt_parker **asleep)
+{
+    begin_edit(lock);
+    bool expelled = lt__wait_decide(self->wait, (uint32_t)code);
+    if (expelled && self->progress == WAITING) {
+        remove_waiter(lock, self);
+        self->progress = EXPELLED;
+        *asleep = &self->parker;
     }
-    lt_parker_destroy(&self.parker);
-    return status;
+    end_edit(lock, 0, 0);
+    return expelled;
 }
 
 lt_status lt_lock_wait(lt_lock *lock, int64_t deadline, int64_t since, lt_patience patience)
@@ -368,7 +416,7 @@ lt_status lt_lock_wait(lt_lock *lock, int64_t deadline, int64_t since, lt_patien
 static void release_to_first(lt_lock *lock)
 {
     waiter *chosen = first_waiter(lock);
-    if (lt_now() - chosen->since >= HANDOFF_NS) {
+    if (lt_now() - chosen->wait->record.since >= HANDOFF_NS) {
         remove_waiter(lock, chosen);
         own(lock, chosen);
         chosen->progress = HANDED;

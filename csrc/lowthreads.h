@@ -80,6 +80,8 @@ typedef enum lt_status {
     LT_INTERRUPTED = 2, /* look for signals to handle, then wait again */
     LT_OVERFLOW = 3,    /* an lt_rlock was taken too often */
     LT_ORPHANED = 5,    /* a fork left the lock behind: see lt_set_fork_policy */
+    LT_EXPELLED = 16,   /* lt_interrupt ended the wait: this, or any code above that it was given */
+    LT_EXPELLED_MAX = INT32_MAX,
 } lt_status;
 
 /* How a wait takes signals. */
@@ -87,6 +89,7 @@ typedef enum lt_patience {
     LT_PLAIN = 0,   /* no signal ends the wait: for threads that handle none */
     LT_BRIEF = 1,   /* the wait ends LT_INTERRUPTED after LT_BRIEF_NS at the latest */
     LT_PATIENT = 2, /* as long as it takes; ended by what is written to lt_signals_fd */
+    LT_FIRM = 3,    /* as LT_PLAIN, and lt_interrupt doesn't end it either: not for a parker */
 } lt_patience;
 
 #define LT_BRIEF_NS 5000000
@@ -355,6 +358,32 @@ typedef struct lt_wait_record {
 /* Stores a record for each thread that waits now, as many as there is room for, and
  * returns how many there are.  May be called at any time; never blocks for long. */
 size_t lt_waits(lt_wait_record *records, size_t room);
+
+/* Ends the wait that a thread is in, as if it had given up, with the status `code`: LT_EXPELLED,
+ * or any above.  Of waits within each other (a signal handler's, within the one that it
+ * interrupts) it is the innermost that isn't over, or the one with that `since`, unless that is
+ * negative.  Returns false, and nothing happens, if there is none.  May be called at any time,
+ * by any thread; never blocks for long. */
+bool lt_interrupt(uintptr_t ident, int64_t since, int code);
+
+/* ---- The watchdog for a stuck interpreter: watch.c ------------------------------- */
+
+/* Writes to the descriptor who waits for what, from a thread of its own, when lt_watch_beat was
+ * not called for `after` nanoseconds while threads wait: once each time.  Once a process; again
+ * in the child of a fork.  Returns 0 or an errno. */
+int lt_watch_start(int fd, int64_t after);
+void lt_watch_beat(void);
+void lt_watch_stop(void);
+
+/* How many threads it has: 0 or 1. */
+uint32_t lt_watch_threads(void);
+
+/* When this signal comes, a report is asked for, before the signal's handler of now is called;
+ * if nobody says that it was answered, while there are no beats either, this writes one.
+ * Returns 0 or an errno (ENOSYS on Windows). */
+int lt_watch_signal(int signum);
+bool lt_watch_asked(void);
+void lt_watch_answered(void);
 
 /* ---- Handles of threads: handle.c ---------------------------------------------- */
 

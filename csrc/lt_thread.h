@@ -6,6 +6,12 @@
 
 typedef struct lt__start lt__start;
 
+/* Writes to a descriptor, as much as it takes; for reports, so there is nobody to tell an error. */
+void lt__write(int fd, const char *text, size_t size);
+
+/* What the handler of lt_watch_signal calls. */
+void lt__watch_ask(void);
+
 /* Creates a detached thread that calls lt__thread_main(start) and nothing else.  Returns
  * 0 and stores the thread's ident, or returns an errno and leaves `start` alone. */
 int lt__thread_create(lt__start *start, size_t stack_size, uintptr_t *ident);

@@ -1,21 +1,63 @@
-/* What lock.c tells waits.c. */
+/* Between lock.c and waits.c: waits, and the list of them. */
 #ifndef LT_WAITS_H
 #define LT_WAITS_H
 
 #include "lowthreads.h"
 
-/* Lives on the stack of the thread that waits. */
+struct lt_parker;
+
+/* Whether a wait is over: its fate changes once, in a compare-and-swap. */
+enum {
+    LT_PENDING = 0,
+    LT_ENDED = 1, /* the thread has been given what it waits for; set before it is the owner */
+    /* from LT_EXPELLED on: what lt_interrupt was given */
+};
+
+/* A wait from its beginning to its end, which may be interrupted and go on; mostly on the
+ * stack of the thread that waits. */
 typedef struct lt__wait {
-    lt_wait_record record; /* written before it begins, but for what a snapshot finds out */
-    lt_atomic_u32 ended;   /* set before the waiter becomes the owner */
-    uint32_t generation;   /* of the census: what waited before a fork is not in the list */
-    struct lt__wait *next, **to_me; /* to_me: NULL when it is not in the list */
+    lt_wait_record record; /* but for what a snapshot finds out */
+    lt_atomic_u32 fate;
+    bool firm;   /* lt_interrupt doesn't end it */
+    bool listed; /* for its own thread */
+    uint32_t generation; /* of the census: what waited before a fork is not in the list */
+    struct lt_waiter *waiter;       /* NULL while it is suspended; with the list held */
+    struct lt__wait *next, **to_me; /* with the list held */
 } lt__wait;
 
-/* The calling thread begins to wait; `ended` is for the caller to clear, for it may be set by
- * now.  Until the end, the lock is neither freed nor moved.  To end it again does nothing. */
-void lt__wait_begin(lt__wait *wait, lt_wait_record record);
-void lt__wait_end(lt__wait *wait);
+void lt__wait_init(lt__wait *wait, lt_wait_record record);
+
+/* From now on the list has it, if it hadn't, asleep as `waiter` in the lock's queue or, with
+ * NULL, suspended.  Until the end, the lock is neither freed nor moved. */
+void lt__wait_show(lt__wait *wait, struct lt_waiter *waiter);
+
+/* The list has it no more.  Returns the code of lt_interrupt if that has ended it, or else 0.
+ * Again: the same. */
+int lt__wait_end(lt__wait *wait);
+
+/* Decides the wait's fate, unless it is decided. */
+static inline bool lt__wait_decide(lt__wait *wait, uint32_t fate)
+{
+    uint32_t pending = LT_PENDING;
+    return lt_cas_release(&wait->fate, &pending, fate);
+}
+
+/* lt_interrupt's code, 0 if that has not ended the wait. */
+static inline int lt__wait_code(lt__wait *wait)
+{
+    uint32_t fate = lt_load(&wait->fate);
+    return fate >= LT_EXPELLED ? (int)fate : 0;
+}
+
+/* In lock.c, for lt_interrupt, with the list held.  Stores whom it is to wake after that. */
+bool lt__lock_expel(lt_lock *lock, struct lt_waiter *waiter, int code, struct lt_parker **asleep);
+
+/* Waits for record.lock, in its own words; goes on with a wait that was LT_INTERRUPTED, which
+ * the list then still has, until lt__wait_end. */
+lt_status lt__lock_wait_on(lt__wait *wait, uintptr_t marks, lt_patience patience);
+
+/* The same, for a lock that the caller has taken meanwhile. */
+lt_status lt__lock_took(lt__wait *wait);
 
 void lt__waits_after_fork(void);
 

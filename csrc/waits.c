@@ -6,9 +6,12 @@
  *   list, a few instructions; it can be taken while all others are stuck.
  * - A thread is in it exactly if its wait has begun and it has neither been given the lock
  *   nor given up.  So an owner that is the waiter itself is one that took it before: who
- *   takes the lock says so (`ended`) before the owner's name changes. */
-#include "lt_waits.h"
+ *   takes the lock says so (LT_ENDED) before the owner's name changes.
+ * - A wait is ended either by what it waits for, or its time, or by lt_interrupt, which then
+ *   returns true. */
+#include "lt_park.h"
 #include "lt_thread.h"
+#include "lt_waits.h"
 
 /* The list, of those who wait on all locks, in no order that matters. */
 static lt_atomic_u32 editing;
@@ -41,31 +44,76 @@ static uint64_t native_id(void)
     return known;
 }
 
-void lt__wait_begin(lt__wait *wait, lt_wait_record record)
+void lt__wait_init(lt__wait *wait, lt_wait_record record)
 {
-    record.ident = lt_thread_ident();
-    record.native_id = native_id();
     wait->record = record;
-    wait->generation = lt_census_generation();
+    wait->firm = wait->listed = false;
+    lt_store(&wait->fate, LT_PENDING);
+}
+
+static bool is_listed(const lt__wait *wait)
+{
+    return wait->listed && lt__census_has(wait->generation);
+}
+
+void lt__wait_show(lt__wait *wait, struct lt_waiter *waiter)
+{
+    bool joins = !is_listed(wait);
+    if (joins) {
+        wait->record.ident = lt_thread_ident();
+        wait->record.native_id = native_id();
+        wait->generation = lt_census_generation();
+        wait->listed = true;
+    }
     begin_edit();
-    wait->next = first;
-    wait->to_me = &first;
-    if (first != NULL)
-        first->to_me = &wait->next;
-    first = wait;
+    wait->waiter = waiter;
+    wait->record.suspended = waiter == NULL;
+    if (joins) {
+        wait->next = first;
+        wait->to_me = &first;
+        if (first != NULL)
+            first->to_me = &wait->next;
+        first = wait;
+    }
     end_edit();
 }
 
-void lt__wait_end(lt__wait *wait)
+int lt__wait_end(lt__wait *wait)
 {
-    begin_edit();
-    if (wait->to_me != NULL && lt__census_has(wait->generation)) {
+    if (is_listed(wait)) {
+        begin_edit();
         *wait->to_me = wait->next;
         if (wait->next != NULL)
             wait->next->to_me = wait->to_me;
+        end_edit();
     }
-    wait->to_me = NULL;
+    wait->listed = false;
+    return lt__wait_code(wait);
+}
+
+/* With the list held: the lock is there, and so is the waiter. */
+static bool end_wait(lt__wait *wait, int code, lt_parker **asleep)
+{
+    if (wait->firm)
+        return false;
+    if (wait->waiter == NULL) /* suspended: it looks before it goes on */
+        return lt__wait_decide(wait, (uint32_t)code);
+    return lt__lock_expel(wait->record.lock, wait->waiter, code, asleep);
+}
+
+bool lt_interrupt(uintptr_t ident, int64_t since, int code)
+{
+    lt_parker *asleep = NULL;
+    bool ended = false;
+    begin_edit();
+    /* Of a thread's waits, the innermost comes first. */
+    for (lt__wait *wait = first; wait != NULL && !ended; wait = wait->next)
+        if (wait->record.ident == ident && (since < 0 || since == wait->record.since))
+            ended = end_wait(wait, code, &asleep);
     end_edit();
+    if (asleep != NULL) /* it is there until it has this token */
+        lt_unpark(asleep);
+    return ended;
 }
 
 /* With the list held still, so that the lock is there. */
@@ -79,7 +127,7 @@ static bool look(lt__wait *wait, lt_wait_record *record)
     record->scoped = held && (owner & LT_SCOPED) != 0;
     record->orphan = held && (lt_load(&lock->state) & LT_ORPHAN) != 0;
     record->signal = record->awaited == LT_FOR_LOCK && lt_lock_is_signal(lock);
-    return lt_load(&wait->ended) == 0;
+    return lt_load(&wait->fate) == LT_PENDING;
 }
 
 size_t lt_waits(lt_wait_record *records, size_t room)

@@ -5,8 +5,10 @@ of the newest CPython.  Beyond `_thread`, every wait can be interrupted, and
 `interrupt_main` wakes what it interrupts.
 """
 
+from ._deadlock_error import DeadlockError
 from ._dropin import install, uninstall
 from ._dump import dump
+from ._expel import interrupt
 from ._forks import set_fork_policy
 from ._handles import (
     _make_thread_handle,
@@ -44,6 +46,7 @@ __all__ = [
     "TIMEOUT_MAX",
     "_NAME_MAXLEN",
     "Deadlock",
+    "DeadlockError",
     "LockType",
     "RLock",
     "Wait",
@@ -70,6 +73,7 @@ __all__ = [
     "get_native_id",
     "host_names",
     "install",
+    "interrupt",
     "interrupt_main",
     "lock",
     "set_fork_policy",

@@ -139,8 +139,9 @@ def make_parser() -> argparse.ArgumentParser:
     run.set_defaults(command=_run, parser=run)
     run.add_argument(
         "--on-deadlock",
-        choices=["ignore", "report", "abort"],
-        help="report a deadlock as soon as it closes, or exit with status 70 after that",
+        choices=["ignore", "report", "raise", "abort"],
+        help="report a deadlock as soon as it closes; after that, raise a DeadlockError in one of "
+        "its threads, or exit with status 70",
     )
     run.add_argument(
         "--report-after",

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Set, Sized
 from typing import TYPE_CHECKING, Any, TextIO
 
 from ._places import Place, is_bootstrap, place_of, skip_package
-from ._waits import Deadlock, Wait, find_deadlocks, name_of, waits
+from ._stuck import find_deadlocks
+from ._waits import Deadlock, Wait, name_of, waits
 
 if TYPE_CHECKING:
     from traceback import FrameSummary
@@ -134,19 +135,38 @@ def _thread_lines(report: _Report, ident: int, paint: _Paint) -> Iterator[str]:
 def _deadlock_lines(
     report: _Report, number: int, deadlock: Deadlock, paint: _Paint
 ) -> Iterator[str]:
-    cycle = deadlock.waits
-    unsure = "" if deadlock.sure else ", unless a thread that runs ends it"
-    yield paint(f"Deadlock {number}: {_counted(cycle, 'thread')}{unsure}", _RED)
-    for i, wait in enumerate(cycle, 1):
+    yield paint(f"Deadlock {number}: {_headline(deadlock)}", _RED)
+    for i, wait in enumerate(deadlock.waits, 1):
         place = report.place(wait.ident)
-        held = cycle[i - 2]
-        holds = "" if held.kind == "thread" else f" holds {held.kind} {held.address:#x},"
+        held = deadlock.waits[i - 2]
+        holds = f" holds {held.kind} {held.address:#x},"
+        if held.kind == "thread" or deadlock.kind == "stuck":
+            holds = ""
         yield (
             f"  {i}. {wait.name}{holds} waits for {_what(wait, place)}{_whose(wait, place)} "
             f"{_how_long(wait)}"
         )
         if place.frame is not None:
             yield "    " + _at(place).strip()
+
+
+def _headline(deadlock: Deadlock) -> str:
+    threads = _counted(deadlock.waits, "thread")
+    if deadlock.kind == "cycle":
+        return threads + ("" if deadlock.sure else ", unless a thread that runs ends it")
+    unless = ", unless the handler of a signal does, or a thread that isn't Python's"
+    return f"{threads}, and none is left to end that{'' if deadlock.sure else unless}"
+
+
+def describe(deadlock: Deadlock) -> str:
+    """Return what the deadlock is, in one line."""
+    frames = sys._current_frames()
+    told = []
+    for wait in deadlock.waits:
+        place = place_of(frames.get(wait.ident))
+        whose = _whose(wait, place)
+        told.append(f"{wait.name} waits for {_what(wait, place)}{whose}{_at(place)}")
+    return f"deadlock of {_headline(deadlock)}: {'; '.join(told)}"
 
 
 def dump(
@@ -217,7 +237,11 @@ def _as_json(report: _Report) -> dict[str, Any]:
             for ident in report.idents
         ],
         "deadlocks": [
-            {"sure": each.sure, "idents": [wait.ident for wait in each.waits]}
+            {
+                "kind": each.kind,
+                "sure": each.sure,
+                "idents": [wait.ident for wait in each.waits],
+            }
             for each in report.deadlocks
         ],
     }

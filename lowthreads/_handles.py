@@ -84,7 +84,7 @@ class _ThreadHandle:
         """Wait until the thread has ended, the time is over or the start has failed."""
         if nanoseconds != 0 and not self.is_done():
             running = lib.lt_handle_running(self._shim)
-            wait(running, nanoseconds, lib.LT_FOR_THREAD, 0, lib.lt_ffi_pass)
+            wait(running, nanoseconds, lib.LT_FOR_THREAD, 0, passes=True)
 
     def _set_done(self) -> None:
         """Take the thread for ended; for one that a fork left behind."""
@@ -212,19 +212,32 @@ class _Sentinel(LockMethods):
     so does each thread that has joined another.  The next one that waits for it may have it
     by then, which the GIL hides in the interpreter's own.  So a sentinel that was released is
     not locked any more.
+
+    When an exception has ended its wait, `threading` looks whether it got the lock all the same,
+    and releases it then, and takes the thread for ended: while that one has it.  So whoever was
+    refused it is told that it isn't locked.
     """
 
-    __slots__ = ("__weakref__", "_over", "_shim")
+    __slots__ = ("__weakref__", "_over", "_refused", "_shim")
 
     _awaited = lib.LT_FOR_THREAD
 
     def __init__(self, shim: Any) -> None:
         self._shim = ffi.gc(shim, lib.lt_handle_drop)
         self._over = False
+        self._refused = 0
 
     @property
     def _handle(self) -> Any:
         return lib.lt_handle_running(self._shim)
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        """Wait until the thread has ended."""
+        try:
+            return LockMethods.acquire(self, blocking, timeout)
+        except BaseException:
+            self._refused = get_ident()
+            raise
 
     def release(self) -> None:
         """Unlock it, for good."""
@@ -233,6 +246,9 @@ class _Sentinel(LockMethods):
 
     def locked(self) -> bool:
         """Return whether the thread has not ended."""
+        if self._refused == get_ident():
+            self._refused = 0
+            return False
         return not self._over and LockMethods.locked(self)
 
     def _at_fork_reinit(self) -> None:

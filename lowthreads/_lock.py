@@ -16,9 +16,10 @@ import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ._errors import raise_release_unlocked
+from ._expel import raise_expelled
 from ._lib import LockHandle, document_natives, ffi, lib, native
 from ._timeout import DEFAULT, TIMEOUT_MAX, UNBOUNDED, check_timeout
-from ._wait import wait
+from ._wait import go_on, wait
 
 __all__ = ["TIMEOUT_MAX", "LockType", "allocate", "allocate_lock", "error", "lock"]
 
@@ -136,12 +137,21 @@ elif sys.implementation.name == "cpython":
 
         _awaited = LockMethods._awaited
         _acquire = LockMethods.acquire
-        _enter = LockMethods.__enter__
         _release = LockMethods.release
+        _raise_expelled = staticmethod(raise_expelled)
 
         @property
         def _handle(self):
             return _cast(_POINTER, self._address)
+
+        def _go_on(self, address, marks, status):
+            handle = self._handle
+            _settle(handle)
+            try:
+                return go_on(address, status, handle, self._awaited, marks | _FRESH)
+            except BaseException:
+                _undo(handle)
+                raise
 
 else:
     _new = ffi.new

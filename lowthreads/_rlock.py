@@ -11,10 +11,11 @@ from functools import wraps
 from typing import TYPE_CHECKING, NoReturn
 
 from ._errors import raise_count_overflow, raise_orphaned, raise_release_unacquired
+from ._expel import raise_expelled
 from ._lib import RLockHandle, document_natives, ffi, lib, native
 from ._lock import full_name
 from ._timeout import DEFAULT, UNBOUNDED, check_timeout
-from ._wait import FOREVER, wait
+from ._wait import FOREVER, go_on, wait
 
 _try = lib.lt_rlock_try_marked
 _release = lib.lt_ffi_rlock_release
@@ -26,7 +27,7 @@ _owned = lib.lt_rlock_owned
 _TIMED_OUT = lib.LT_TIMED_OUT
 _ACQUIRED = lib.LT_ACQUIRED
 _OVERFLOW = lib.LT_OVERFLOW
-_PLAIN = lib.LT_PLAIN
+_FIRM = lib.LT_FIRM
 _FRESH = lib.LT_FRESH
 _FOR_RLOCK = lib.LT_FOR_RLOCK
 
@@ -134,7 +135,7 @@ class RLockMethods:
             return
         handle = self._handle
         if _try(handle, 0) != _ACQUIRED:
-            status = lib.lt_ffi_wait(handle, _FOR_RLOCK, 0, FOREVER, lib.lt_now(), _PLAIN)
+            status = lib.lt_ffi_wait(handle, _FOR_RLOCK, 0, FOREVER, lib.lt_now(), _FIRM, False)
             if status != _ACQUIRED:
                 self._refuse()
         lib.lt_rlock_restore(handle, levels)
@@ -160,10 +161,20 @@ elif sys.implementation.name == "cpython":
         _acquire = RLockMethods.acquire
         _release = RLockMethods.release
         _refuse = RLockMethods._refuse
+        _raise_expelled = staticmethod(raise_expelled)
 
         @property
         def _handle(self):
             return _cast(_POINTER, self._address)
+
+        def _go_on(self, address, marks, status):
+            handle = self._handle
+            _settle(handle)
+            try:
+                return go_on(address, status, handle, _FOR_RLOCK, marks | _FRESH)
+            except BaseException:
+                _undo(handle)
+                raise
 
 else:
     from ._bias import Biased

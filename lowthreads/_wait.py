@@ -23,25 +23,32 @@ from importlib import import_module
 from typing import Any, Callable
 
 from ._errors import raise_acquire_at_shutdown, raise_orphaned
-from ._lib import LtWait, ffi, lib, native
+from ._expel import raise_expelled, takes_back
+from ._lib import ffi, lib, native
 from ._timeout import UNBOUNDED
 
 Park = Callable[[int], int]
 """Sleeps as patiently as its argument says; returns an `lt_status`."""
 
 _now = lib.lt_now
+_wait = lib.lt_ffi_wait
+_wait_on = lib.lt_ffi_wait_on
 _wait_end = lib.lt__wait_end
 
 _ACQUIRED = lib.LT_ACQUIRED
 _INTERRUPTED = lib.LT_INTERRUPTED
 _ORPHANED = lib.LT_ORPHANED
+_EXPELLED = lib.LT_EXPELLED
 _PLAIN = lib.LT_PLAIN
 _BRIEF = lib.LT_BRIEF
 _PATIENT = lib.LT_PATIENT
+_FIRM = lib.LT_FIRM
 _FRESH = lib.LT_FRESH
 _FOR_LOCK = lib.LT_FOR_LOCK
 
 FOREVER = (1 << 63) - 1
+
+_WAIT = ffi.typeof("lt__wait *")
 
 try:
     # PyPy, for which a thread that forked isn't the main one yet when hooks run.
@@ -64,36 +71,59 @@ def wait(
     nanoseconds: int = UNBOUNDED,
     awaited: int = _FOR_LOCK,
     marks: int = _FRESH,
-    lt_wait: LtWait = lib.lt_ffi_wait,
+    passes: bool = False,
 ) -> bool:
     """Wait until the lock is taken or the time is over; return whether it was taken.
 
-    `handle` points to what `awaited`, an `lt_awaited`, says; `lt_wait` is `lt_ffi_wait`, or
-    `lt_ffi_pass`, after which it is not taken.
+    `handle` points to what `awaited`, an `lt_awaited`, says.  If the caller only `passes`, it
+    is not kept.
     """
     if others_are_stopped():
         raise_acquire_at_shutdown()
     since = _now()
     deadline = FOREVER if nanoseconds < 0 else min(since + nanoseconds, FOREVER)
+    if lib.lt_thread_ident() != lib.lt_ffi_main_thread():
+        status = _wait(handle, awaited, marks, deadline, since, _PLAIN, passes)
+        return _has_taken(status, handle, awaited, marks)
+    # If a handler raises, the wait ends with this frame.
+    wait = ffi.gc(ffi.new(_WAIT), _wait_end)
+    lib.lt_ffi_prepare(wait, handle, awaited, deadline, since)
+    return _wait_as_main(wait, None, handle, awaited, marks, passes)
+
+
+def go_on(address: int, status: int, handle: Any, awaited: int, marks: int) -> bool:
+    """Go on with a wait that was begun in C, has that status now, and is ended there."""
+    if status != _INTERRUPTED:
+        return _has_taken(status, handle, awaited, marks)
+    if others_are_stopped():
+        raise_acquire_at_shutdown()
+    return _wait_as_main(ffi.cast(_WAIT, address), status, handle, awaited, marks, False)
+
+
+def _wait_as_main(
+    wait: Any, status: int | None, handle: Any, awaited: int, marks: int, passes: bool
+) -> bool:
+    """Wait as the thread that runs handlers of signals; `status` is None if it only begins."""
 
     def park(patience: int) -> int:
-        return lt_wait(handle, awaited, marks, deadline, since, patience)
+        return _wait_on(wait, marks, patience, passes)
 
-    if lib.lt_thread_ident() != lib.lt_ffi_main_thread():
-        return _has_taken(park(_PLAIN))
-    # Known, too, while handlers run; if one of them raises, it goes with this frame.
-    outer = ffi.gc(ffi.new("lt__wait *"), _wait_end)
     try:
-        lib.lt_ffi_suspend(outer, handle, awaited, deadline, since)
-        status = park(_BRIEF)
+        if status is None:
+            status = park(_BRIEF)
         while status == _INTERRUPTED:
             status = _wait_patiently(park)
-    finally:
-        _wait_end(outer)
-    return _has_taken(status)
+    except BaseException:
+        raise_expelled(_wait_end(wait))
+        raise
+    return _has_taken(status, handle, awaited, marks)
 
 
-def _has_taken(status: int) -> bool:
+def _has_taken(status: int, handle: Any, awaited: int, marks: int) -> bool:
+    if status >= _EXPELLED:
+        if takes_back(sys._getframe()):
+            _wait(handle, awaited, marks & ~_FRESH, FOREVER, _now(), _FIRM, False)
+        raise_expelled(status)
     if status == _ORPHANED:
         raise_orphaned()
     return status == _ACQUIRED

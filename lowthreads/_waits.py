@@ -73,14 +73,17 @@ class Wait(NamedTuple):
 
 
 class Deadlock(NamedTuple):
-    """Threads each of which waits for what the next one has, and the last for the first's.
+    """Waits that nothing will end.
 
     Source: lowthreads' own.
     """
 
     waits: tuple[Wait, ...]
+    """Of a cycle, each one's for what the next one has, and the last one's for the first's."""
     sure: bool
-    """False if a thread that runs could still end it: see `deadlocks`."""
+    """False if something could still end it: see `deadlocks`."""
+    kind: str = "cycle"
+    """"cycle", or "stuck": all threads of the process wait, and none is left to end that."""
 
 
 def name_of(ident: int) -> str:
@@ -105,14 +108,7 @@ def waits() -> list[Wait]:
     """
     now = lib.lt_now()
     array, count = _snapshot()
-    records = array[0:count]  # points into the array
-    # A wait that handlers interrupted is told twice while it goes on.
-    going_on = {(each.ident, each.lock) for each in records if not each.suspended}
-    found = [
-        _made(each, now)
-        for each in records
-        if not (each.suspended and (each.ident, each.lock) in going_on)
-    ]
+    found = [_made(each, now) for each in array[0:count]]
     # What is a signal only by where it is waited for; few waits look so.
     if any(_may_be_signal(wait) for wait in found):
         frames = sys._current_frames()
@@ -164,15 +160,16 @@ def deadlocks() -> list[Deadlock]:
     """Return the deadlocks that there are now.
 
     May be called as `waits` may.  A deadlock that is not `sure` is one if no thread that runs
-    releases a lock which another thread took, which none has done to this lock yet.
+    releases a lock which another thread took, which none has done to this lock yet.  All are
+    cycles: while a thread calls this, the process isn't stuck.
 
     Source: lowthreads' own, after the JVM's `findDeadlockedThreads`.
     """
-    return find_deadlocks(waits())
+    return find_cycles(waits())
 
 
-def find_deadlocks(found: list[Wait], aside: Set[int] = frozenset()) -> list[Deadlock]:
-    """Return the deadlocks among the waits; the threads `aside` release no lock."""
+def find_cycles(found: list[Wait], aside: Set[int] = frozenset()) -> list[Deadlock]:
+    """Return the cycles among the waits; the threads `aside` release no lock."""
     return [Deadlock(cycle, _is_sure(cycle, found, aside)) for cycle in _cycles(_blocking(found))]
 
 

@@ -6,19 +6,29 @@ interpreter, and to the processes that it starts, in the environment.
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import sys
 from typing import Any, NamedTuple
 
+from ._deadlock_error import break_deadlock
 from ._dump import dump
 from ._handles import start_joinable_thread
 from ._idents import get_ident
+from ._lib import lib
 from ._lock import allocate_lock
-from ._waits import Wait, find_deadlocks, waits
+from ._stuck import find_deadlocks, ordinary_handlers
+from ._waits import Deadlock, Wait, waits
 
 INTERVAL = 0.04
 """Seconds between two looks: a deadlock is reported within 0.1."""
+
+PATIENCE = 4
+"""Looks for which the main thread may take to run the handler that reports."""
+
+STALL = 1.0
+"""Seconds without a look after which the shim reports itself: see `csrc/watch.c`."""
 
 ABORTED = 70
 """The exit status of a program that was ended for a deadlock."""
@@ -32,7 +42,8 @@ class Options(NamedTuple):
     """What the watchdog is to do."""
 
     on_deadlock: str = "ignore"
-    """"report" it, "abort" the program after that, or "ignore" it."""
+    """"report" it; after that "raise" a DeadlockError in one of its threads, or "abort" the
+    program; or "ignore" it."""
     report_after: float = 0.0
     """Report waits that have lasted so many seconds; 0: none."""
     dump_signal: str = ""
@@ -55,10 +66,14 @@ class Watchdog:
         self.options = options
         self.reported: set[Key] = set()
         self.told_long: set[tuple[int, int]] = set()
+        self.asked = 0
+        """For how many looks a signal's report is due."""
 
     def start(self) -> None:
         """Look from now on, in a thread that nobody waits for."""
         start_joinable_thread(self._run, name="lt-watchdog")
+        stall = max(STALL, self.options.report_after)
+        lib.lt_watch_start(_descriptor(), int(stall * 1e9))
 
     def _run(self) -> None:
         never = allocate_lock()
@@ -68,28 +83,42 @@ class Watchdog:
 
     def look(self) -> None:
         """Report what was not reported yet."""
+        lib.lt_watch_beat()
         me = get_ident()
         found = [wait for wait in waits() if wait.ident != me]
-        closed = self._closed(found, me)
+        deadlocks = self._deadlocks(found, me)
+        closed = self._closed(deadlocks)
         lasting = self._lasting(found)
-        if not closed and not lasting:
-            return
-        dump(_aside={me})
+        if closed or lasting or self._overdue():
+            dump(_aside={me})
         if closed and self.options.on_deadlock == "abort":
             os._exit(ABORTED)
+        if self.options.on_deadlock == "raise":
+            for each in deadlocks:
+                if each.kind == "cycle":  # if all are stuck, none is more to blame than others
+                    break_deadlock(each)
 
-    def _closed(self, found: list[Wait], me: int) -> bool:
-        """Whether there is a deadlock that was not there before."""
+    def _deadlocks(self, found: list[Wait], me: int) -> list[Deadlock]:
         if self.options.on_deadlock == "ignore":
-            return False
+            return []
+        return [each for each in find_deadlocks(found, {me}) if each.sure]
+
+    def _closed(self, deadlocks: list[Deadlock]) -> bool:
+        """Whether there is a deadlock that was not there before."""
         keys: set[Key] = {
-            frozenset((wait.ident, wait.address) for wait in each.waits)
-            for each in find_deadlocks(found, {me})
-            if each.sure
+            frozenset((wait.ident, wait.address) for wait in each.waits) for each in deadlocks
         }
         new = keys - self.reported
         self.reported = keys
         return bool(new)
+
+    def _overdue(self) -> bool:
+        """Whether a signal's report is, for the main thread can't run its handler."""
+        self.asked = self.asked + 1 if lib.lt_watch_asked() else 0
+        if self.asked <= PATIENCE:
+            return False
+        lib.lt_watch_answered()
+        return True
 
     def _lasting(self, found: list[Wait]) -> bool:
         """Whether a wait has now lasted too long."""
@@ -100,8 +129,20 @@ class Watchdog:
         return bool(new)
 
 
+def _descriptor() -> int:
+    """Where the shim writes what it has to report itself."""
+    try:
+        return sys.stderr.fileno()
+    except (AttributeError, OSError, ValueError):
+        return 2
+
+
 def _dump_on_signal(*_: Any) -> None:
+    lib.lt_watch_answered()
     dump()
+
+
+ordinary_handlers.append(_dump_on_signal)
 
 
 def start_from_environment() -> None:
@@ -112,9 +153,12 @@ def start_from_environment() -> None:
     on_deadlock, report_after, dump_signal = given.split(":")
     options = Options(on_deadlock, float(report_after), dump_signal)
     if options.dump_signal and hasattr(signal, options.dump_signal):
-        signal.signal(getattr(signal, options.dump_signal), _dump_on_signal)
+        signum = getattr(signal, options.dump_signal)
+        signal.signal(signum, _dump_on_signal)
+        lib.lt_watch_signal(signum)
     if options.on_deadlock != "ignore" or options.report_after:
         watchdog = Watchdog(options)
         watchdog.start()
+        atexit.register(lib.lt_watch_stop)  # from then on, others can't look
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=watchdog.start)

@@ -270,6 +270,19 @@ def test_what_is_no_deadlock() -> None:
         """)
 
 
+def test_a_cycle_of_signals_is_no_deadlock() -> None:
+    # Each lock was once released by another thread than its owner, as one may be here.
+    in_child("""
+        locks = [threading.Lock(), threading.Lock()]
+        for lock in locks:
+            lock.acquire()
+            start(lock.release, "releases").join()
+        cyclic(locks, threading.Lock().__class__.acquire)
+        assert [wait.signal for wait in lowthreads.waits()] == [True, True]
+        assert names() == []
+        """)
+
+
 def test_two_with_timeouts_are_no_deadlock() -> None:
     in_child("""
         locks = [threading.Lock(), threading.Lock()]

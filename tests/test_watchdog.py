@@ -18,12 +18,16 @@ from support import LIMIT
 PRELUDE = """
 import os, sys, threading, time
 
-def cycle(count, kind=threading.Lock):
+def closing():
+    os.write(1, f"{time.monotonic()}\\n".encode())
+
+def cycle(count, kind=threading.Lock, at_last=int):
     # Each thread takes its own lock, and when all have, the next one's.
     locks, barrier = [kind() for _ in range(count)], threading.Barrier(count)
     def take_two(i):
         with locks[i]:
             barrier.wait()
+            at_last()
             with locks[(i + 1) % count]:
                 pass
     for i in range(count):
@@ -32,21 +36,32 @@ def cycle(count, kind=threading.Lock):
 """
 
 
-def run(
-    tmp_path: Path, options: list[str], body: str, *arguments: str, status: int = 0
-) -> subprocess.CompletedProcess[str]:
+def command(tmp_path: Path, options: list[str], body: str, *arguments: str) -> list[str]:
     program = tmp_path / "program.py"
     program.write_text(PRELUDE + textwrap.dedent(body))
-    path = os.pathsep.join(
-        filter(None, [str(Path(lowthreads.__file__).parents[1]), os.environ.get("PYTHONPATH")])
-    )
+    return [sys.executable, "-m", "lowthreads", "run", *options, str(program), *arguments]
+
+
+def environment() -> dict[str, str]:
+    path = [str(Path(lowthreads.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path))}
+
+
+def run(
+    tmp_path: Path,
+    options: list[str],
+    body: str,
+    *arguments: str,
+    status: int = 0,
+    limit: float = LIMIT,
+) -> subprocess.CompletedProcess[str]:
     done = subprocess.run(
-        [sys.executable, "-m", "lowthreads", "run", *options, str(program), *arguments],
-        env={**os.environ, "PYTHONPATH": path},
+        command(tmp_path, options, body, *arguments),
+        env=environment(),
         cwd=tmp_path,
         capture_output=True,
         text=True,
-        timeout=LIMIT,
+        timeout=limit,
         check=False,
     )
     assert done.returncode == status, done

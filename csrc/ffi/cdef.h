@@ -9,11 +9,13 @@
 #define LT_INTERRUPTED ...
 #define LT_OVERFLOW ...
 #define LT_ORPHANED ...
+#define LT_EXPELLED ...
 #define LT_RLOCK_MAX ...
 
 #define LT_PLAIN ...
 #define LT_BRIEF ...
 #define LT_PATIENT ...
+#define LT_FIRM ...
 
 typedef struct { ...; } lt_lock;
 
@@ -26,9 +28,7 @@ bool lt_lock_locked(lt_lock *);                  /* never blocks */
 uintptr_t lt_lock_owner(lt_lock *);              /* never blocks */
 void lt_lock_reinit(lt_lock *);                  /* never blocks */
 int lt_ffi_wait(void *lock, int awaited, unsigned marks, int64_t deadline, int64_t since,
-                int patience);                   /* blocks: detaches */
-int lt_ffi_pass(void *lock, int awaited, unsigned marks, int64_t deadline, int64_t since,
-                int patience);                   /* blocks: detaches */
+                int patience, bool passes);      /* blocks: detaches */
 
 typedef struct { ...; } lt_rlock;
 
@@ -65,9 +65,22 @@ typedef struct {
 
 typedef struct { ...; } lt__wait;
 
-void lt_ffi_suspend(lt__wait *, void *lock, int awaited, int64_t deadline, int64_t since);
+void lt_ffi_prepare(lt__wait *, void *lock, int awaited, int64_t deadline, int64_t since);
+                                                 /* never blocks */
+int lt_ffi_wait_on(lt__wait *, unsigned marks, int patience, bool passes);
+                                                 /* blocks: detaches */
+int lt__wait_end(lt__wait *);                    /* never blocks for long */
+bool lt_interrupt(uintptr_t ident, int64_t since, int code);
                                                  /* never blocks for long */
-void lt__wait_end(lt__wait *);                   /* never blocks for long */
+int lt_ffi_new_code(void);                       /* never blocks */
+
+int lt_watch_start(int fd, int64_t after);       /* never blocks */
+void lt_watch_beat(void);                        /* never blocks */
+void lt_watch_stop(void);                        /* never blocks */
+uint32_t lt_watch_threads(void);                 /* never blocks */
+int lt_watch_signal(int signum);                 /* never blocks */
+bool lt_watch_asked(void);                       /* never blocks */
+void lt_watch_answered(void);                    /* never blocks */
 size_t lt_waits(lt_wait_record *, size_t room);  /* never blocks for long */
 
 #define LT_NOT_STARTED ...

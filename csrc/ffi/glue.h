@@ -24,37 +24,54 @@ static uintptr_t lt_ffi_main_thread(void)
 /* The thread that runs signal handlers waits as `patience` says, all others in one go. */
 static lt_patience lt_ffi_patience(int patience)
 {
-    return lt_thread_ident() == lt_ffi_main_thread() ? (lt_patience)patience : LT_PLAIN;
+    bool plain = patience < LT_FIRM && lt_thread_ident() != lt_ffi_main_thread();
+    return plain ? LT_PLAIN : (lt_patience)patience;
 }
 
-/* A wait for what `awaited` (an lt_awaited) says, detached: unless a moment is enough. */
-static int lt_ffi_wait(void *lock, int awaited, unsigned marks, int64_t deadline, int64_t since,
-                       int patience)
+/* Goes on with a wait, or begins it, detached: unless a moment is enough.  Who only `passes`
+ * doesn't keep the lock, not even until the caller runs again. */
+static int lt_ffi_wait_on(lt__wait *wait, unsigned marks, int patience, bool passes)
 {
-    lt_status status = LT_ACQUIRED;
-    if (!lt_lock_spin(lock, marks)) {
+    lt_lock *lock = wait->record.lock;
+    lt_status status;
+    if (lt_lock_spin(lock, marks)) {
+        status = lt__lock_took(wait);
+        if (status == LT_ACQUIRED && passes)
+            lt__lock_unlock(lock);
+    } else {
         lt_detached state = lt_detach();
-        status = lt__lock_wait(lock, (lt_awaited)awaited, marks, deadline, since,
-                               lt_ffi_patience(patience));
-        lt_after_wait();
+        status = lt__lock_wait_on(wait, marks, lt_ffi_patience(patience));
+        if (status == LT_ACQUIRED && passes)
+            lt__lock_unlock(lock);
+        else
+            lt_after_wait();
         lt_attach(state);
     }
-    if (status == LT_ACQUIRED && awaited == LT_FOR_RLOCK)
-        lt_rlock_restore(lock, 1);
+    if (status == LT_ACQUIRED && wait->record.awaited == LT_FOR_RLOCK)
+        lt_rlock_restore((lt_rlock *)lock, 1);
     return (int)status;
 }
 
-/* The same, for who doesn't keep it, not even until the caller runs again. */
-static int lt_ffi_pass(void *lock, int awaited, unsigned marks, int64_t deadline, int64_t since,
-                       int patience)
+static void lt_ffi_prepare(lt__wait *wait, void *lock, int awaited, int64_t deadline, int64_t since)
 {
-    lt_detached state = lt_detach();
-    lt_status status = lt__lock_wait(lock, (lt_awaited)awaited, marks, deadline, since,
-                                     lt_ffi_patience(patience));
-    if (status == LT_ACQUIRED)
-        lt__lock_unlock(lock);
-    lt_attach(state);
-    return (int)status;
+    lt__wait_init(wait, (lt_wait_record){
+                            .lock = lock, .awaited = awaited, .since = since, .deadline = deadline});
+}
+
+/* A wait that no signal interrupts, from its beginning to its end. */
+static int lt_ffi_wait(void *lock, int awaited, unsigned marks, int64_t deadline, int64_t since,
+                       int patience, bool passes)
+{
+    lt__wait wait;
+    lt_ffi_prepare(&wait, lock, awaited, deadline, since);
+    return lt_ffi_wait_on(&wait, marks, patience, passes);
+}
+
+/* A code for lt_interrupt that was not given out for a long time, to any interpreter. */
+static int lt_ffi_new_code(void)
+{
+    static lt_atomic_u32 given;
+    return (int)(LT_EXPELLED + lt_fetch_add(&given, 1) % (LT_EXPELLED_MAX - LT_EXPELLED));
 }
 
 static bool lt_ffi_lock_release(lt_lock *lock)
@@ -71,17 +88,6 @@ static bool lt_ffi_rlock_release(lt_rlock *rlock)
     bool released = lt_rlock_release(rlock);
     lt_end_release(wakes);
     return released;
-}
-
-/* Makes the wait known from here until lt__wait_end, also while handlers of signals run. */
-static void lt_ffi_suspend(lt__wait *wait, void *lock, int awaited, int64_t deadline, int64_t since)
-{
-    lt_store(&wait->ended, 0);
-    lt__wait_begin(wait, (lt_wait_record){.lock = lock,
-                                          .awaited = awaited,
-                                          .since = since,
-                                          .deadline = deadline,
-                                          .suspended = true});
 }
 
 #include "interpreter.h"

@@ -115,6 +115,42 @@ int lt_thread_signal(uintptr_t ident, int signum)
     return pthread_kill((pthread_t)ident, signum);
 }
 
+static void (*handler_before)(int);
+
+static void ask_first(int signum)
+{
+    lt__watch_ask();
+    handler_before(signum);
+}
+
+int lt_watch_signal(int signum)
+{
+    struct sigaction action;
+    if (sigaction(signum, NULL, &action) != 0)
+        return errno;
+    if ((action.sa_flags & SA_SIGINFO) || action.sa_handler == SIG_DFL ||
+        action.sa_handler == SIG_IGN || action.sa_handler == ask_first)
+        return EINVAL;
+    handler_before = action.sa_handler;
+    action.sa_handler = ask_first;
+    return sigaction(signum, &action, NULL) == 0 ? 0 : errno;
+}
+
+/* ---- Writing ------------------------------------------------------------------- */
+
+void lt__write(int fd, const char *text, size_t size)
+{
+    while (size > 0) {
+        ssize_t written = write(fd, text, size);
+        if (written < 0 && errno != EINTR)
+            return;
+        if (written > 0) {
+            text += written;
+            size -= (size_t)written;
+        }
+    }
+}
+
 /* ---- Forks --------------------------------------------------------------------- */
 
 static void (*watcher)(void);

@@ -127,6 +127,24 @@ int lt_thread_signal(uintptr_t ident, int signum)
     return ENOSYS;
 }
 
+int lt_watch_signal(int signum)
+{
+    (void)signum;
+    return ENOSYS;
+}
+
+/* The C runtime's own report of an invalid descriptor would end the process: see put in
+ * win32_signals.c. */
+void lt__write(int fd, const char *text, size_t size)
+{
+    HANDLE file = GetStdHandle(fd == 1 ? STD_OUTPUT_HANDLE : STD_ERROR_HANDLE);
+    DWORD written;
+    while (size > 0 && WriteFile(file, text, (DWORD)size, &written, NULL)) {
+        text += written;
+        size -= written;
+    }
+}
+
 int lt_platform_watch_forks(void (*in_child)(void))
 {
     (void)in_child;

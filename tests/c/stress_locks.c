@@ -1,6 +1,7 @@
 /* Locks under load. */
 #include <string.h>
 
+#include "lt_waits.h"
 #include "stress.h"
 
 static guarded one;
@@ -502,6 +503,106 @@ static void run_looks(void)
     CHECK(lt_waits(NULL, 0) == 0);
 }
 
+/* Waits that another thread ends, at random, while they begin, are given the lock, time out, are
+ * suspended and go on: each lt_interrupt that returned true ends one, and nothing else does. */
+static lt_lock never_released;
+static lt_atomic_uptr idents[WORKERS];
+static lt_atomic_u32 sent[WORKERS], waiting_left;
+
+static void send_expulsions(worker *self)
+{
+    while (lt_load_acquire(&waiting_left) != 0) {
+        uint32_t i = 1 + pick(self, WORKERS - 1);
+        int code = (int)(LT_EXPELLED + i);
+        uintptr_t ident = lt_load_uptr(&idents[i]);
+        self->operations++;
+        if (ident == 0 || !lt_interrupt(ident, -1, code))
+            lt_thread_yield();
+        else
+            lt_fetch_add(&sent[i], 1);
+        if (pick(self, 4) == 0)
+            spin(pick(self, 20000));
+    }
+}
+
+static lt_status wait_with_pauses(lt_lock *lock, int64_t deadline, worker *self)
+{
+    lt__wait wait;
+    lt_status status;
+    lt__wait_init(&wait, (lt_wait_record){.lock = lock, .since = lt_now(), .deadline = deadline});
+    while ((status = lt__lock_wait_on(&wait, 0, LT_BRIEF)) == LT_INTERRUPTED)
+        linger(self);
+    CHECK(lt__wait_end(&wait) == (status >= LT_EXPELLED ? (int)status : 0));
+    return status;
+}
+
+static lt_status wait_somehow(worker *self)
+{
+    int64_t now = lt_now(), deadline = pick(self, 2) ? LT_FOREVER : now + pick(self, 100000);
+    switch (pick(self, 8)) {
+    case 0:
+        return lt__lock_wait(&never_released, LT_FOR_THREAD, 0, LT_FOREVER, now, LT_PLAIN);
+    case 1:
+        return wait_with_pauses(&never_released, LT_FOREVER, self);
+    case 2:
+    case 3:
+        return wait_with_pauses(&one.lock, deadline, self);
+    case 4:
+        return lt__lock_wait(&one.lock, LT_FOR_LOCK, 0, deadline, now, LT_FIRM);
+    default:
+        return lt_lock_wait(&one.lock, deadline, pick(self, 4) == 0 ? LONG_AGO : now, LT_PLAIN);
+    }
+}
+
+static void expelled_body(worker *self)
+{
+    int i = self->index;
+    uint64_t received = 0;
+    if (i == 0) {
+        send_expulsions(self);
+        return;
+    }
+    lt_store_uptr(&idents[i], self->ident);
+    while (lt_now() < stress_end) {
+        lt_status status = wait_somehow(self);
+        if (status == LT_ACQUIRED) {
+            enter(&one, self);
+            self->entered[0]++;
+            linger(self);
+            leave(&one, self);
+            CHECK(lt_lock_release(&one.lock));
+        } else if (status != LT_TIMED_OUT) {
+            CHECK((int)status == LT_EXPELLED + i);
+            received++;
+        }
+        self->operations++;
+    }
+    CHECK(!lt_interrupt(self->ident, -1, LT_EXPELLED));
+    CHECK(lt_load(&sent[i]) == received || lt_load(&sent[i]) + 1 == received);
+    self->entered[1] = received;
+    lt_fetch_add(&waiting_left, UINT32_MAX);
+}
+
+static void run_expelled(void)
+{
+    memset(&never_released, 0, sizeof never_released);
+    CHECK(lt_lock_try(&never_released));
+    set_word(&waiting_left, WORKERS - 1);
+    for (int i = 0; i < WORKERS; i++) {
+        set_word(&sent[i], 0);
+        lt_store_uptr(&idents[i], 0);
+    }
+    run_workers(WORKERS, expelled_body);
+    for (int i = 1; i < WORKERS; i++) {
+        CHECK(stress_workers[i].entered[1] == lt_load(&sent[i]));
+        stress_workers[i].entered[1] = 0;
+    }
+    check_counts(&one, 0);
+    CHECK(lt_lock_release(&never_released));
+    check_idle(&never_released);
+    CHECK(lt_waits(NULL, 0) == 0);
+}
+
 /* The re-entrant lock. */
 static lt_rlock re_entrant;
 static volatile uintptr_t re_holder;
@@ -603,6 +704,7 @@ const kind lock_kinds[] = {
     {"undo", run_undo, false},
     {"mix", run_mix, false},
     {"looks", run_looks, false},
+    {"expelled", run_expelled, false},
     {"rlock", run_rlock, false},
     {NULL, NULL, false},
 };

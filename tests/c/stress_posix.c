@@ -233,8 +233,65 @@ static void test_generations(void)
     CHECK(lt_census_count() == 0);
 }
 
+/* Two threads in a deadlock, which an expulsion ends, and no beats: one report each time that they
+ * fail to come. */
+static lt_lock crossed[2];
+static lt_atomic_u32 crossing;
+
+static void cross(worker *self)
+{
+    int i = self->index;
+    CHECK(lt_lock_try_marked(&crossed[i], LT_SCOPED));
+    lt_fetch_add(&crossing, 1);
+    await_word(&crossing, 2);
+    lt_status status = lt_lock_wait(&crossed[1 - i], LT_FOREVER, lt_now(), LT_PLAIN);
+    CHECK(status == LT_ACQUIRED || status == LT_EXPELLED);
+    if (status == LT_ACQUIRED)
+        CHECK(lt_lock_release(&crossed[1 - i]));
+    CHECK(lt_lock_release(&crossed[i]));
+}
+
+static void read_report(int fd)
+{
+    static char text[4096];
+    size_t size = 0;
+    do {
+        ssize_t count = read(fd, text + size, sizeof text - 1 - size);
+        CHECK(count > 0);
+        size += (size_t)count;
+        text[size] = 0;
+    } while (strstr(text, "\n  Deadlock: native ") == NULL || text[size - 1] != '\n');
+    CHECK(strncmp(text, "lowthreads: the interpreter ", 28) == 0);
+    CHECK(strstr(text, " 2 wait\n") != NULL);
+    CHECK(strstr(strstr(text, " waits for lock 0x"), ", taken by native ") != NULL);
+}
+
+static void test_watch(void)
+{
+    int ends[2]; /* stay open, for a thread that may be slow to end */
+    CHECK(pipe(ends) == 0);
+    set_word(&crossing, 0);
+    for (int i = 0; i < 2; i++)
+        start_worker(&stress_workers[i], i, 0, cross);
+    while (lt_waits(NULL, 0) != 2)
+        lt_thread_yield();
+    CHECK(lt_watch_threads() == 0);
+    CHECK(lt_watch_start(ends[1], 150 * MILLISECOND) == 0);
+    CHECK(lt_watch_start(ends[1], 0) == 0 && lt_watch_threads() == 1);
+    read_report(ends[0]);
+    lt_watch_beat();
+    read_report(ends[0]);
+    CHECK(lt_interrupt(stress_workers[0].ident, -1, LT_EXPELLED));
+    await_threads();
+    lt_watch_stop();
+    CHECK(lt_watch_threads() == 0 && lt_waits(NULL, 0) == 0);
+    check_idle(&crossed[0]);
+    check_idle(&crossed[1]);
+}
+
 static void run_posix_edges(void)
 {
+    test_watch();
     test_no_descriptors();
     test_patience();
     test_generations();

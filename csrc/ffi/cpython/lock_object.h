@@ -4,33 +4,28 @@
 
 #include "object.h"
 
-/* Takes the lock, waiting as long as no signal needs to be handled. */
-static bool lt_lock_take(lt_lock *lock, unsigned marks)
+static PyObject *lt_lock_take(PyObject *self, unsigned marks)
 {
-    return lt_lock_try_marked(lock, marks) ||
-           lt_ffi_wait(lock, LT_FOR_LOCK, marks, LT_FOREVER, lt_now(), LT_BRIEF) == LT_ACQUIRED;
+    if (lt_lock_try_marked(lt_lock_of(self), marks))
+        Py_RETURN_TRUE;
+    return lt_wait_for(self, LT_FOR_LOCK, marks);
 }
 
 static PyObject *lt_lock_acquire(PyObject *self, PyObject *const *args, Py_ssize_t count,
                                  PyObject *keywords)
 {
-    lt_lock *lock = lt_lock_of(self);
     lt_usual usual = lt_usual_arguments(args, count, keywords);
     if (usual == LT_TRIES)
-        return PyBool_FromLong(lt_lock_try(lock));
+        return PyBool_FromLong(lt_lock_try(lt_lock_of(self)));
     if (usual == LT_UNUSUAL)
         return lt_call_python(self, "_acquire", args, count, keywords);
-    if (lt_lock_take(lock, 0))
-        Py_RETURN_TRUE;
-    return lt_wait_on(self, LT_FOR_LOCK, "_acquire", args, count, keywords);
+    return lt_lock_take(self, 0);
 }
 
 static PyObject *lt_lock_enter(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    if (lt_lock_take(lt_lock_of(self), LT_SCOPED))
-        Py_RETURN_TRUE;
-    return lt_wait_on(self, LT_FOR_LOCK, "_enter", NULL, 0, NULL);
+    return lt_lock_take(self, LT_SCOPED);
 }
 
 static PyObject *lt_lock_leave(PyObject *self, PyObject *unused)

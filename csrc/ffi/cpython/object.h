@@ -46,14 +46,40 @@ done:
     return result;
 }
 
-/* lt_call_python, to go on waiting: handlers of signals may run before its first step. */
-static PyObject *lt_wait_on(PyObject *self, int awaited, const char *name, PyObject *const *args,
-                            Py_ssize_t count, PyObject *keywords)
+/* An exception came out of the Python that went on with a wait, which lt_interrupt ended with
+ * `code`.  If it isn't the one that this is to raise, but a signal handler's, both are raised. */
+static void lt_raise_both(PyObject *self, int code)
 {
-    lt__wait outer;
-    lt_ffi_suspend(&outer, lt_lock_of(self), awaited, LT_FOREVER, lt_now());
-    PyObject *result = lt_call_python(self, name, args, count, keywords);
-    lt__wait_end(&outer);
+    PyObject *type, *raised, *traceback;
+    PyErr_Fetch(&type, &raised, &traceback);
+    PyErr_NormalizeException(&type, &raised, &traceback);
+    if (traceback != NULL)
+        PyException_SetTraceback(raised, traceback);
+    PyObject *done = PyObject_CallMethod(self, "_raise_expelled", "iO", code, raised);
+    if (done == NULL) {
+        Py_XDECREF(type), Py_XDECREF(raised), Py_XDECREF(traceback);
+        return;
+    }
+    Py_DECREF(done);
+    PyErr_Restore(type, raised, traceback);
+}
+
+/* Waits in C for as long as all goes well, and goes on in Python, where signals are handled and
+ * exceptions raised. */
+static PyObject *lt_wait_for(PyObject *self, int awaited, unsigned marks)
+{
+    lt__wait wait;
+    lt_ffi_prepare(&wait, lt_lock_of(self), awaited, LT_FOREVER, lt_now());
+    int status = lt_ffi_wait_on(&wait, marks, LT_BRIEF, false);
+    if (status == LT_ACQUIRED)
+        Py_RETURN_TRUE;
+    PyObject *address = PyLong_FromVoidPtr(&wait), *result = NULL;
+    if (address != NULL)
+        result = PyObject_CallMethod(self, "_go_on", "OIi", address, marks, status);
+    Py_XDECREF(address);
+    int code = lt__wait_end(&wait);
+    if (result == NULL && code != 0)
+        lt_raise_both(self, code);
     return result;
 }
 

@@ -4,28 +4,26 @@
 
 #include "object.h"
 
-/* Takes it, waiting as long as no signal needs to be handled. */
-static bool lt_rlock_take(lt_rlock *rlock)
+static PyObject *lt_rlock_take(PyObject *self)
 {
-    int status = lt_rlock_try(rlock);
+    lt_status status = lt_rlock_try(lt_rlock_of(self));
+    if (status == LT_ACQUIRED)
+        Py_RETURN_TRUE;
     if (status == LT_TIMED_OUT)
-        status = lt_ffi_wait(rlock, LT_FOR_RLOCK, 0, LT_FOREVER, lt_now(), LT_BRIEF);
-    return status == LT_ACQUIRED;
+        return lt_wait_for(self, LT_FOR_RLOCK, 0);
+    return lt_call_python(self, "_acquire", NULL, 0, NULL);
 }
 
 static PyObject *lt_rlock_acquire(PyObject *self, PyObject *const *args, Py_ssize_t count,
                                   PyObject *keywords)
 {
-    lt_rlock *rlock = lt_rlock_of(self);
     lt_usual usual = lt_usual_arguments(args, count, keywords);
     if (usual == LT_TRIES) {
-        lt_status status = lt_rlock_try(rlock);
+        lt_status status = lt_rlock_try(lt_rlock_of(self));
         if (status != LT_OVERFLOW)
             return PyBool_FromLong(status == LT_ACQUIRED);
     } else if (usual == LT_WAITS) {
-        if (lt_rlock_take(rlock))
-            Py_RETURN_TRUE;
-        return lt_wait_on(self, LT_FOR_RLOCK, "_acquire", args, count, keywords);
+        return lt_rlock_take(self);
     }
     return lt_call_python(self, "_acquire", args, count, keywords);
 }
@@ -33,9 +31,7 @@ static PyObject *lt_rlock_acquire(PyObject *self, PyObject *const *args, Py_ssiz
 static PyObject *lt_rlock_enter(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    if (lt_rlock_take(lt_rlock_of(self)))
-        Py_RETURN_TRUE;
-    return lt_wait_on(self, LT_FOR_RLOCK, "_acquire", NULL, 0, NULL);
+    return lt_rlock_take(self);
 }
 
 static PyObject *lt_rlock_leave(PyObject *self, PyObject *unused)
@@ -92,7 +88,7 @@ static PyObject *lt_rlock_restore_saved(PyObject *self, PyObject *state)
     if (levels == 0) /* from a pickler that read it off the lock's repr */
         Py_RETURN_NONE;
     if (lt_rlock_try(rlock) != LT_ACQUIRED &&
-        lt_ffi_wait(rlock, LT_FOR_RLOCK, 0, LT_FOREVER, lt_now(), LT_PLAIN) != LT_ACQUIRED)
+        lt_ffi_wait(rlock, LT_FOR_RLOCK, 0, LT_FOREVER, lt_now(), LT_FIRM, false) != LT_ACQUIRED)
         return lt_call_python(self, "_refuse", NULL, 0, NULL);
     lt_rlock_restore(rlock, (uint32_t)levels);
     Py_RETURN_NONE;

@@ -1,0 +1,93 @@
+"""Interrupting any thread that waits, by raising an exception there.
+
+Guarantees
+- `interrupt` returns True exactly if the exception is raised in the thread, which happens once.
+- The wait that it ends is over as if its time were: the lock is not taken, no wake-up is lost.
+
+The shim ends the wait with a code as its status (`lt_interrupt`); the exception of each code
+waits here.
+"""
+
+from __future__ import annotations
+
+import sys
+from operator import index
+from types import FrameType
+from typing import Union
+
+from ._lib import lib
+from ._places import skip_package
+
+_UINTPTR_MAX = 2 * sys.maxsize + 1
+
+Raisable = Union[BaseException, "type[BaseException]"]
+
+_pending: dict[int, Raisable] = {}
+
+
+def interrupt(ident: int, exception: Raisable, /) -> bool:
+    """End what a thread waits for, by raising an exception there.
+
+    What can be ended is a wait for a lock, an RLock or a thread's end, and so what
+    `threading`, `queue` and `concurrent.futures` do on top of these.  The lock is not taken.
+    Of the waits of signal handlers and what they interrupt, the innermost is ended.  A
+    `threading.Condition` that takes its lock back before its `wait` returns does so first: its
+    lock is an RLock, and this returns False, or another, and the exception comes after that.
+
+    Args:
+        ident: the thread's, as `get_ident` returns it.
+        exception: an exception, or a class of exceptions to make one of there.
+
+    Returns:
+        Whether the thread waited, and so the exception is raised there.  If not, nothing
+        happens.
+
+    Raises:
+        TypeError: if `ident` is not an integer, or `exception` is no exception.
+        ValueError: if `ident` can't be a thread's.
+
+    Source: lowthreads' own.
+    """
+    return interrupt_wait(ident, -1, exception)
+
+
+def interrupt_wait(ident: int, since: int, exception: Raisable) -> bool:
+    """Do so if the thread's wait began at `since`, or, with -1, whenever it began."""
+    ident = index(ident)
+    if not 0 < ident <= _UINTPTR_MAX:
+        raise ValueError(f"{ident} is not a thread's ident")
+    cls = exception if isinstance(exception, type) else type(exception)
+    if not issubclass(cls, BaseException):
+        raise TypeError("exceptions must derive from BaseException")
+    code = lib.lt_ffi_new_code()
+    _pending[code] = exception
+    ended = lib.lt_interrupt(ident, since, code)
+    if not ended:
+        del _pending[code]
+    return ended
+
+
+def raise_expelled(code: int, raised: BaseException | None = None) -> None:
+    """Raise what `interrupt` gave for a wait that ended with this status, unless it was raised.
+
+    `raised` is what a signal handler raised meanwhile.
+    """
+    exception = _pending.pop(code, None)
+    if exception is None:
+        return
+    if isinstance(exception, type):
+        exception = exception()
+    if raised is not None:
+        exception.__context__ = raised
+    raise exception
+
+
+def takes_back(frame: FrameType | None) -> bool:
+    """Whether a thread is to take a lock that a `threading.Condition` counts on."""
+    threading = sys.modules.get("threading")
+    inner = skip_package(frame)
+    return (
+        inner is not None
+        and threading is not None
+        and inner.f_code is threading.Condition._acquire_restore.__code__
+    )

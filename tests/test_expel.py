@@ -1,0 +1,436 @@
+"""`interrupt`: exceptions that end other threads' waits.
+
+`LOWTHREADS_EXPULSIONS` is how many there are in each storm (2000).
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import threading
+import time
+from typing import Any, Callable
+
+import pytest
+
+from lowthreads import RLock, allocate_lock, get_ident, interrupt, start_joinable_thread, waits
+from support import Threads, await_waiter, run_child, wait_until
+
+EXPULSIONS = int(os.environ.get("LOWTHREADS_EXPULSIONS", "2000"))
+
+
+class Expelled(Exception):
+    pass
+
+
+def held(kind: Callable[[], Any] = allocate_lock) -> Any:
+    lock = kind()
+    lock.acquire()
+    return lock
+
+
+def enter(lock: Any) -> None:
+    with lock:
+        pass
+
+
+WAYS: dict[str, Callable[[Any], object]] = {
+    "acquire": lambda lock: lock.acquire(),
+    "with": enter,
+    "timeout": lambda lock: lock.acquire(timeout=60),
+}
+
+
+def is_waiting(ident: int) -> bool:
+    return any(wait.ident == ident for wait in waits())
+
+
+def await_wait(ident: int) -> None:
+    wait_until(lambda: is_waiting(ident), "it waits")
+
+
+def expel(threads: Threads, exception: Any = Expelled) -> None:
+    (ident,) = threads.idents
+    await_wait(ident)
+    assert interrupt(ident, exception)
+    assert not interrupt(ident, exception)
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("kind", [allocate_lock, RLock])
+def test_a_wait_for_a_lock_ends(kind: Callable[[], Any], way: str) -> None:
+    lock = held(kind)
+    threads = Threads(lambda: WAYS[way](lock))
+    expel(threads)
+    with pytest.raises(Expelled):
+        threads.results()
+    assert waits() == []
+    lock.release()
+    assert not lock.locked()
+    assert lock.acquire(timeout=0)
+    lock.release()
+
+
+def test_a_join_ends() -> None:
+    gate = held()
+    handle = start_joinable_thread(gate.acquire)
+    threads = Threads(handle.join)
+    expel(threads)
+    with pytest.raises(Expelled):
+        threads.results()
+    assert not handle.is_done()
+    gate.release()
+    handle.join()
+    assert handle.is_done()
+
+
+def test_an_instance_is_raised_itself() -> None:
+    lock, exception = held(), Expelled("why")
+    threads = Threads(lock.acquire)
+    expel(threads, exception)
+    with pytest.raises(Expelled) as caught:
+        threads.results()
+    assert caught.value is exception
+
+
+def test_a_thread_that_does_not_wait_is_left_alone() -> None:
+    lock = allocate_lock()
+    assert not interrupt(get_ident(), Expelled)
+    ended = Threads(lock.acquire)
+    ended.results()
+    assert not interrupt(ended.idents[0], Expelled)
+    lock.release()
+    with lock:  # nothing is left to be raised
+        assert not lock.acquire(timeout=0.001)
+
+
+@pytest.mark.parametrize(
+    ("ident", "exception", "error"),
+    [
+        (0, Expelled, ValueError),
+        (-4, Expelled, ValueError),
+        (1 << 80, Expelled, ValueError),
+        ("1", Expelled, TypeError),
+        (1.0, Expelled, TypeError),
+        (4, int, TypeError),
+        (4, "Expelled", TypeError),
+        (4, None, TypeError),
+    ],
+)
+def test_wrong_arguments_are_refused(ident: Any, exception: Any, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        interrupt(ident, exception)
+
+
+def test_who_waits_behind_one_that_is_expelled_goes_on() -> None:
+    lock = held()
+    first = Threads(lock.acquire)
+    newest = await_waiter(lock)
+    second = Threads(lambda: lock.acquire(timeout=60))
+    await_waiter(lock, newest)
+    expel(first)
+    lock.release()
+    assert second.results() == [True]
+    with pytest.raises(Expelled):
+        first.results()
+
+
+class Sender:
+    """A thread that interrupts the calling one as soon as that waits, after a while."""
+
+    def __init__(self, after: float, exception: Any = Expelled) -> None:
+        self.me = get_ident()
+        self.after = after
+        self.exception = exception
+        self.threads = Threads(self._send)
+
+    def _send(self) -> None:
+        wait_until(self._looks_right, "it waits")
+        assert interrupt(self.me, self.exception)
+
+    def _looks_right(self) -> bool:
+        return any(wait.ident == self.me and wait.seconds >= self.after for wait in waits())
+
+
+# The main thread's first sleep is brief, then patient: before, about at and after that moment.
+@pytest.mark.parametrize("after", [0, 0.005, 0.05])
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("kind", [allocate_lock, RLock])
+def test_the_main_thread_can_be_interrupted(
+    kind: Callable[[], Any], way: str, after: float
+) -> None:
+    lock = kind()
+    gate = held()
+    holder = Threads(lambda: lock.acquire() and gate.acquire() and lock.release())
+    wait_until(lock.locked, "it is held")
+    sender = Sender(after)
+    with pytest.raises(Expelled):
+        WAYS[way](lock)
+    gate.release()
+    sender.threads.results()
+    holder.results()
+    assert waits() == []
+
+
+def test_what_waits_on_top_of_locks_unwinds() -> None:
+    run_child(
+        """
+        import lowthreads
+        lowthreads.install()
+        import threading
+        from concurrent.futures import Future
+        from queue import Queue
+        from support import wait_until
+
+        class Expelled(Exception):
+            pass
+
+        event, condition = threading.Event(), threading.Condition()
+        queue, future = Queue(), Future()
+        semaphore, barrier = threading.Semaphore(0), threading.Barrier(2)
+
+        def wait_in_condition():
+            with condition:
+                condition.wait()
+
+        for function in (event.wait, wait_in_condition, queue.get, future.result,
+                         semaphore.acquire, barrier.wait):
+            raised = []
+            def run():
+                try:
+                    function()
+                except Expelled as error:
+                    raised.append(error)
+            thread = threading.Thread(target=run)
+            thread.start()
+            wait_until(lambda: lowthreads.interrupt(thread.ident, Expelled), "it waits")
+            thread.join()
+            assert len(raised) == 1, function
+        assert not condition._waiters and not condition._lock.locked()
+        assert not queue.mutex.locked() and not queue.not_empty._waiters
+        assert barrier.n_waiting == 0
+        queue.put("fine")
+        assert queue.get() == "fine"
+        """
+    )
+
+
+def test_a_thread_that_was_joined_in_vain_is_alive() -> None:
+    run_child(
+        """
+        import lowthreads
+        lowthreads.install()
+        import threading
+        from support import wait_until
+
+        class Expelled(Exception):
+            pass
+
+        gate, raised = threading.Event(), []
+        joined = threading.Thread(target=gate.wait)
+        joined.start()
+        def join():
+            try:
+                joined.join()
+            except Expelled:
+                raised.append(joined.is_alive())
+        joiner = threading.Thread(target=join)
+        joiner.start()
+        wait_until(lambda: lowthreads.interrupt(joiner.ident, Expelled), "it waits")
+        joiner.join()
+        assert raised == [True]
+        assert joined.is_alive()
+        joined.join(0.001)
+        assert joined.is_alive()
+        gate.set()
+        joined.join()
+        assert not joined.is_alive()
+        """
+    )
+
+
+def test_a_condition_has_its_lock_back_first() -> None:
+    run_child(
+        """
+        import lowthreads
+        lowthreads.install()
+        import threading
+        from support import wait_until
+
+        class Expelled(Exception):
+            pass
+
+        for lock in (threading.Lock(), threading.RLock()):
+            condition, raised = threading.Condition(lock), []
+            def wait():
+                with condition:
+                    try:
+                        condition.wait()
+                        raised.append(None)
+                    except Expelled:
+                        raised.append(Expelled)
+                    assert condition._is_owned()
+            def address():
+                (found,) = lowthreads.waits()
+                return found.address
+            thread = threading.Thread(target=wait)
+            thread.start()
+            wait_until(lowthreads.waits, "it waits")
+            first = address()
+            with condition:
+                condition.notify()
+                wait_until(lambda: lowthreads.waits() and address() != first, "it wants its lock")
+                expelled = lowthreads.interrupt(thread.ident, Expelled)
+                assert expelled == isinstance(lock, lowthreads.LockType)
+                wait_until(lowthreads.waits, "it goes on")
+            thread.join()
+            assert raised == [Expelled if expelled else None]
+            assert lock.acquire(False)
+        """
+    )
+
+
+posix = pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="no signals to a thread")
+
+
+@posix
+@pytest.mark.parametrize("raises", [False, True])
+@pytest.mark.parametrize("way", ["acquire", "with", "timeout"])
+def test_a_wait_that_a_handler_interrupts_ends_after_it(way: str, raises: bool) -> None:
+    lock, main = held(), get_ident()
+    seen: list[bool] = []
+
+    class FromHandler(Exception):
+        pass
+
+    def handle(*_: object) -> None:
+        # By another thread, for that is what it is for.
+        seen.extend(Threads(lambda: interrupt(main, Expelled)).results())
+        seen.extend(Threads(lambda: interrupt(main, Expelled)).results())
+        if raises:
+            raise FromHandler
+
+    def send() -> None:
+        await_wait(main)
+        signal.pthread_kill(main, signal.SIGUSR1)
+
+    before = signal.signal(signal.SIGUSR1, handle)
+    try:
+        threads = Threads(send)
+        with pytest.raises(Expelled) as caught:
+            WAYS[way](lock)
+        threads.results()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert seen == [True, False]
+    assert isinstance(caught.value.__context__, FromHandler) == raises
+    assert waits() == []
+    lock.release()
+
+
+def work(
+    locks: list[Any], counts: list[int], over: threading.Event, tallies: list[list[int]]
+) -> None:
+    mine = random.Random()
+    entered, received = [0] * len(locks), 0
+    while not over.is_set():
+        i = mine.randrange(len(locks))
+        lock = locks[i]
+        try:
+            if mine.random() < 0.5:
+                if not lock.acquire(timeout=mine.random() / 2000):
+                    continue
+            else:
+                lock.acquire()
+        except Expelled:
+            received += 1
+            continue
+        counts[i] += 1
+        entered[i] += 1
+        if mine.random() < 0.3:
+            time.sleep(mine.random() / 2000)
+        lock.release()
+    tallies.append([*entered, received])
+
+
+def test_a_storm_loses_nothing() -> None:
+    locks = [allocate_lock(), RLock()]
+    counts, over, tallies = [0, 0], threading.Event(), []  # type: ignore[var-annotated]
+    threads = Threads(*[lambda: work(locks, counts, over, tallies)] * 4)
+    sent = 0
+    while sent < EXPULSIONS:
+        waiting = waits()
+        if not waiting:
+            time.sleep(0.0001)
+        for wait in waiting:
+            sent += interrupt(wait.ident, Expelled)
+    over.set()
+    threads.results()
+    assert [sum(each) for each in zip(*tallies)] == [*counts, sent]
+    assert not any(lock.locked() for lock in locks)
+    assert waits() == []
+
+
+@posix
+def test_a_storm_of_signals_and_interrupts_loses_nothing() -> None:
+    # The main thread waits and hands over while signals come every 100 µs, and interrupts.
+    run_child(
+        """
+        import signal, sys, threading, time
+        import lowthreads
+        from lowthreads import allocate_lock, interrupt, waits
+        from support import Threads
+
+        class Expelled(Exception):
+            pass
+
+        main, rounds = lowthreads.get_ident(), int(sys.argv[1])
+        there, back = allocate_lock(), allocate_lock()
+        there.acquire(), back.acquire()
+        over, passes, sent, handled = False, 0, 0, 0
+
+        def handle(*_):
+            global handled
+            handled += 1
+
+        def answer():
+            while True:
+                there.acquire()
+                if over:
+                    return
+                time.sleep(0.0002)
+                back.release()
+
+        def send():
+            global sent
+            while not over:
+                if interrupt(main, Expelled):
+                    sent += 1
+                time.sleep(0.0001)
+
+        signal.signal(signal.SIGALRM, handle)
+        threads = Threads(answer, send)
+        signal.setitimer(signal.ITIMER_REAL, 0.0001, 0.0001)
+        received = 0
+        for _ in range(rounds):
+            there.release()
+            while True:
+                try:
+                    if back.acquire(timeout=60) if passes % 2 else back.acquire():
+                        break
+                    raise SystemExit("a wake-up was lost")
+                except Expelled:
+                    received += 1
+            passes += 1
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        over = True
+        there.release()
+        threads.results()
+        assert passes == rounds and handled > rounds / 10, (passes, handled)
+        assert received == sent > 0, (received, sent)
+        assert back.locked() and there.locked() and waits() == []
+        """,
+        EXPULSIONS,
+        timeout=60 + EXPULSIONS / 100,
+    )
