@@ -5,11 +5,15 @@
 
 from __future__ import annotations
 
-import _thread
+import _thread as _found
 import sys
 import traceback
 from types import ModuleType
 from typing import Any, NamedTuple, cast
+
+# Another copy of lowthreads, installed in its place, says where it is.
+_state = getattr(getattr(_found, "__spec__", None), "loader_state", None)
+_thread: Any = _state if isinstance(_state, ModuleType) else _found
 
 
 class _OwnExceptHookArgs(NamedTuple):
