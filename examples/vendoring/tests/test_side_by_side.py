@@ -8,10 +8,11 @@ import textwrap
 import threading
 import time
 
-import lowthreads as original
 import pytest
 import sample
 from sample._vendor import lowthreads as vendored
+
+import lowthreads as original
 
 COPIES = [original, vendored]
 LIMIT = 60.0
