@@ -1,7 +1,7 @@
 """Describes the extension to cffi; `setup.py` hands `ffibuilder` to setuptools.
 
-It is beside the package or, in a wheel and in a vendored copy, in the package's folder
-`_source`; csrc is beside it.
+`python build_ffi.py FILE` compiles it to that file, for other builds.  csrc is beside it; it is
+beside the package or, in a wheel and in a vendored copy, in the package's folder `_source`.
 
 Build options, from the environment:
 
@@ -15,8 +15,10 @@ Build options, from the environment:
 
 import os
 import platform
+import shutil
 import sys
 import sysconfig
+import tempfile
 from pathlib import Path
 
 from cffi import FFI
@@ -138,3 +140,13 @@ def make_ffi(module: "str | None" = None, folder: str = ".") -> FFI:
 def ffibuilder() -> FFI:
     """What setup.py names to cffi's hook; setuptools wants paths relative to setup.py's."""
     return make_ffi(folder=os.path.relpath(HERE))
+
+
+def compile_to(output: str) -> None:
+    """Compile the extension to that file, which a build other than setuptools' puts in place."""
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copyfile(make_ffi(folder=str(HERE)).compile(tmpdir=folder), output)
+
+
+if __name__ == "__main__":
+    compile_to(sys.argv[1])
