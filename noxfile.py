@@ -285,3 +285,11 @@ def vendor(session: nox.Session) -> None:
     session.install(str(original), str(project), env=STRICT)
     with session.chdir(project):
         session.run("python", "-m", "pytest", "--timeout=120", *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The site, in build/docs, with every warning an error; `-- -b linkcheck`: its links."""
+    session.install(".", "-r", "docs/requirements.txt")
+    options = ["-W", "--keep-going", "-b", "html", *session.posargs]
+    session.run("python", "-m", "sphinx", *options, "docs", "build/docs")
