@@ -45,6 +45,8 @@ def contents() -> dict[str, bytes]:
     found = {name.as_posix(): PACKAGE / name for name in _files(PACKAGE) if name.name != RECORD}
     if SOURCE + "/build_ffi.py" not in found:  # a clone has it beside the package
         root = PACKAGE.parent
+        if not (root / "build_ffi.py").is_file():
+            raise Refused(f"{PACKAGE} was installed without its sources")
         found["LICENSE"] = root / "LICENSE"
         found[SOURCE + "/build_ffi.py"] = root / "build_ffi.py"
         found.update(

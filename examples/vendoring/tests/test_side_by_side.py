@@ -192,6 +192,16 @@ def test_a_program_run_on_one_may_run_another_on_the_other(outer, inner):
     assert (done.stdout, done.stderr) == (f"{inner.__name__}\n{outer.__name__}\n", "")
 
 
+@pytest.mark.parametrize("options", [[], ["--on-deadlock=report"]])
+@pytest.mark.parametrize(("outer", "inner"), [COPIES, COPIES[::-1]])
+def test_the_watchdog_is_the_innermost_copys(outer, inner, options):
+    count = f"import {inner.__name__} as copy; print(copy._count())"
+    command = ["-m", inner.__name__, "run", *options, "-c", count]
+    source = f"import subprocess, sys; subprocess.run([sys.executable, *{command}])"
+    done = python("-m", outer.__name__, "run", "--report-after=60", "-c", source)
+    assert (done.stdout, done.stderr) == (f"{len(options)}\n", "")
+
+
 def test_reports_say_whose_they_are():
     done = python(
         "-m", vendored.__name__, "run", "-c", f"import {vendored.__name__} as copy; copy.dump()"
@@ -204,13 +214,15 @@ def test_reports_say_whose_they_are():
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="the platform has no timers")
+@pytest.mark.parametrize("forks", [False, True])
 @pytest.mark.parametrize("order", ["original, vendored", "vendored, original"])
-def test_a_signal_reaches_the_waits_of_both(order):
-    # The handler of a signal waits in the other copy; and a signal comes in that wait.
-    # What has the wake-up descriptor meanwhile still gets each signal.
+def test_a_signal_reaches_the_waits_of_both(order, forks):
+    # The handler of a signal waits in the other copy; and a signal comes in that wait, whose
+    # handler may fork.  What has the wake-up descriptor meanwhile still gets each signal.
     run(
         f"""
         import os, signal, socket
+        pid = -1
         outer, inner = {order}
         first, second = outer.allocate_lock(), inner.allocate_lock()
         first.acquire()
@@ -229,7 +241,10 @@ def test_a_signal_reaches_the_waits_of_both(order):
             first.release()
 
         def on_alarm(*_):
+            global pid
             told.append("alarm")
+            if {forks}:
+                pid = os.fork()
             second.release()
 
         signal.signal(signal.SIGUSR1, on_usr1)
@@ -245,8 +260,12 @@ def test_a_signal_reaches_the_waits_of_both(order):
         handle.join()
         assert told == ["usr1", "alarm", "second"], told
         assert signal.set_wakeup_fd(-1) == theirs.fileno()
+        if pid == 0:
+            os._exit(0)
         assert set(ours.recv(99)) == {{signal.SIGUSR1, signal.SIGALRM}}
-        """
+        assert pid == -1 or os.waitpid(pid, 0)[1] == 0
+        """,
+        *("-W", "ignore"),
     )
 
 
