@@ -57,7 +57,7 @@ host_names: dict[str, str] = {
 }
 """The names that are the interpreter's own objects, each with the reason."""
 
-_local = _thread._local
+_local = _found._local
 
 _excepthook: Any = getattr(_thread, "_excepthook", _own_excepthook)
 _ExceptHookArgs: Any = getattr(_thread, "_ExceptHookArgs", _ExceptHookArgsMaker)
