@@ -32,3 +32,10 @@ def test_the_tutorial_runs() -> None:
     assert len(pieces) > 4
     done = run_child(textwrap.dedent("\n".join(pieces)))
     assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_the_page_on_vendoring_lists_the_packages_folders() -> None:
+    package = Path(lowthreads.__file__).resolve().parent
+    folders = {path.parent.name for path in package.glob("*/*.py")} - {"_source"}
+    listed = re.findall(r'"sample\._vendor\.lowthreads\.(\w+)"', read("vendoring.md"))
+    assert set(listed) == folders
