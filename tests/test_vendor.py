@@ -17,7 +17,7 @@ import lowthreads
 from lowthreads._vendor import RECORD, contents
 
 PACKAGE = Path(lowthreads.__file__).resolve().parent
-MODULES = sorted(PACKAGE.rglob("*.py"))
+MODULES = sorted(path for path in PACKAGE.rglob("*.py") if path.parent.name != "_source")
 
 
 def vendor(folder: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
