@@ -5,7 +5,10 @@ are run by name (`nox --list`).  LOWTHREADS_PYTHONS="3.9 pypy3" leaves all other
 """
 
 import os
+import re
+import shutil
 import sys
+from pathlib import Path
 
 import nox
 
@@ -262,3 +265,31 @@ def hangs(session: nox.Session) -> None:
             "LOWTHREADS_EXPULSIONS": "110000",
         },
     )
+
+
+@nox.session(python=PYTHONS)
+def vendor(session: nox.Session) -> None:
+    """A project with lowthreads inside it, built from scratch, and another version beside."""
+    session.install(".", "pytest", "pytest-timeout", env=STRICT)
+    folder = Path(session.create_tmp())
+    project, original = folder / "project", folder / "original"
+    for copy, of in [(project, "examples/vendoring"), (original, ".")]:
+        shutil.rmtree(copy, ignore_errors=True)
+        ignored = shutil.ignore_patterns(".*", "build", "*.egg-info", "*.so", "*.pyd")
+        shutil.copytree(of, copy, ignore=ignored)
+    with session.chdir(project):  # away from the clone: what is installed makes the copy
+        session.run("python", "-m", "lowthreads", "vendor", "src/sample/_vendor/lowthreads")
+    for name in ("pyproject.toml", "lowthreads/__init__.py"):
+        path = original / name
+        path.write_text(re.sub(r'(?m)^((__)?version(__)? = )".*"$', r'\1"0.0.1"', path.read_text()))
+    session.install(str(original), str(project), env=STRICT)
+    with session.chdir(project):
+        session.run("python", "-m", "pytest", "--timeout=120", *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The site, in build/docs, with every warning an error; `-- -b linkcheck`: its links."""
+    session.install(".", "-r", "docs/requirements.txt")
+    options = ["-W", "--keep-going", "-b", "html", *session.posargs]
+    session.run("python", "-m", "sphinx", *options, "docs", "build/docs")

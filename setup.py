@@ -1,21 +1,24 @@
 """What pyproject.toml can't say.
 
-cffi's hook, which interpreters a wheel fits, and an sdist that is the same wherever it is made.
+cffi's hook, which interpreters a wheel fits and the sources that it carries, and an sdist that is
+the same wherever it is made.
 """
 
 import gzip
 import io
 import os
+import shutil
 import sys
 import tarfile
 from pathlib import Path
 
 from setuptools import setup
+from setuptools.command.build_py import build_py
 from setuptools.command.sdist import sdist
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from build_ffi import OLDEST, stable_abi
+from build_ffi import CSRC, HERE, OLDEST, stable_abi
 
 abi = stable_abi()
 
@@ -46,8 +49,24 @@ class ReproducibleSdist(sdist):
         return path
 
 
+class BuildWithSources(build_py):
+    """Also puts into the package what it takes to build it: `lowthreads vendor` copies that."""
+
+    def run(self) -> None:
+        """Build the package's files."""
+        super().run()
+        if self.editable_mode:
+            return
+        package = Path(self.build_lib, "lowthreads")
+        source = package / "_source"
+        shutil.rmtree(source, ignore_errors=True)
+        shutil.copytree(CSRC, source / "csrc")
+        shutil.copy(HERE / "build_ffi.py", source)
+        shutil.copy(HERE / "LICENSE", package)
+
+
 setup(
-    cmdclass={"sdist": ReproducibleSdist},
     cffi_modules=["build_ffi.py:ffibuilder"],
+    cmdclass={"build_py": BuildWithSources, "sdist": ReproducibleSdist},
     options={"bdist_wheel": {"py_limited_api": OLDEST[abi]}} if abi else {},
 )
