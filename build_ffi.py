@@ -25,12 +25,14 @@ from cffi import FFI
 
 HERE = Path(__file__).resolve().parent
 CSRC = HERE / "csrc"
+# The package's folder, from here: in a wheel and in a vendored copy, this file is within it.
+PACKAGE = ".." if HERE.name == "_source" else "lowthreads"
 
 
 def module_name() -> str:
     """The extension's full name, after the package that it is for, where that is."""
     names = ["_native"]
-    folder = HERE.parent if HERE.name == "_source" else HERE / "lowthreads"
+    folder = (HERE / PACKAGE).resolve()
     while (folder / "__init__.py").exists():
         names.insert(0, folder.name)
         folder = folder.parent
@@ -49,7 +51,7 @@ def sources(parker: str) -> "list[str]":
     system = (
         ["thread_win32", "win32_signals"] if parker == "win32" else ["thread_posix", "posix_poll"]
     )
-    names = ["lock", "rlock", "waits", "watch", "thread", "handle"] + [
+    names = ["lock", "rlock", "event", "waits", "watch", "thread", "handle", "api"] + [
         f"platform/{name}" for name in [f"park_{parker}", *system]
     ]
     return [f"csrc/{name}.c" for name in names]
@@ -98,7 +100,7 @@ def make_ffi(module: "str | None" = None, folder: str = ".") -> FFI:
     abi = stable_abi()
     macros = [("LT_MODULE", f'"{module}"'), ("LT_PARKER", f'"{parker}"')]
     macros.append(("LT_SPIN", "100" if free_threaded() or abi == "abi3t" else "0"))
-    includes = ["csrc", f"csrc/ffi/{interpreter}"]
+    includes = ["csrc", f"csrc/ffi/{interpreter}", PACKAGE]
     api = {}
     if interpreter == "cpython":
         includes.append("csrc/ffi/cpython/" + ("opaque" if abi == "abi3t" else "embedded"))
@@ -118,6 +120,7 @@ def make_ffi(module: "str | None" = None, folder: str = ".") -> FFI:
         ffi.cdef((CSRC / "ffi" / kind / "cdef.h").read_text())
     glue = ["glue.h", *([] if posix else ["win32/sleep.h"])]
     headers = [str(header.relative_to(HERE)) for header in CSRC.rglob("*.h")]
+    headers.append(f"{PACKAGE}/include/lowthreads.h")
 
     def found(names: "list[str]") -> "list[str]":
         return [Path(folder, name).as_posix() for name in names]

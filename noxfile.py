@@ -293,3 +293,38 @@ def docs(session: nox.Session) -> None:
     session.install(".", "-r", "docs/requirements.txt")
     options = ["-W", "--keep-going", "-b", "html", *session.posargs]
     session.run("python", "-m", "sphinx", *options, "docs", "build/docs")
+
+
+@nox.session(python=PYTHONS)
+def clients(session: nox.Session) -> None:
+    """Extensions that use the C API: each counts to 10 million in threads of C and of Python."""
+    names = ["ctypes", "cffi", "capi"]
+    session.install(".", "setuptools", env=STRICT)
+    if not str(session.python).startswith("pypy"):
+        session.install("cython")
+        names.append("cython")
+    session.run("python", "tests/clients/run.py", "--rounds=10000000", *(session.posargs or names))
+    session.run("python", "tests/clients/page.py")
+
+
+@nox.session(python=[python for python in PYTHONS if not python.startswith("pypy")])
+@nox.parametrize("sanitizer", ["thread", "address"])
+def clients_sanitized(session: nox.Session, sanitizer: str) -> None:
+    """The clients and the shim under a sanitizer of gcc's, in an interpreter that isn't."""
+    library = f"lib{sanitizer[0]}san.so"
+    found = session.run("gcc", f"-print-file-name={library}", external=True, silent=True)
+    flags = {"CFLAGS": f"-fsanitize={sanitizer} -g -O1", "LDFLAGS": f"-fsanitize={sanitizer}"}
+    options = {
+        "TSAN_OPTIONS": "suppressions=tests/clients/suppressions.txt",
+        "ASAN_OPTIONS": "detect_leaks=0",  # the interpreter's
+    }
+    session.install("setuptools", "cython")
+    folder = session.create_tmp()  # what is built is for no other session, nor from one
+    config = os.path.join(folder, "setup.cfg")
+    with open(config, "w") as file:
+        file.write(f"[build]\nbuild_base = {folder}\n")
+    install_env = {**STRICT, **flags, "DIST_EXTRA_CONFIG": config}
+    session.install("--no-cache-dir", "--force-reinstall", ".", env=install_env)
+    env = {**flags, **options, "LD_PRELOAD": str(found).strip()}
+    names = session.posargs or ["ctypes", "cffi", "capi", "cython"]
+    session.run("python", "tests/clients/run.py", "--rounds=1000000", *names, env=env)

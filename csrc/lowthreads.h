@@ -140,6 +140,7 @@ typedef enum lt_awaited {
     LT_FOR_RLOCK = 1,
     LT_FOR_THREAD = 2, /* its end */
     LT_FOR_A_MOMENT = 3, /* for a lock of the shim's own: no snapshot shows it */
+    LT_FOR_EVENT = 4,
 } lt_awaited;
 
 bool lt__lock_try_slowly(lt_lock *lock, lt_awaited awaited, uintptr_t marks);
@@ -338,6 +339,23 @@ void lt_rlock_settle(lt_rlock *rlock);
 bool lt_rlock_undo(lt_rlock *rlock);
 void lt_rlock_reinit(lt_rlock *rlock);
 
+/* ---- The event: event.c --------------------------------------------------------- */
+
+/* Is set or not; threads wait until it is.  All zero is not set.  Like a lock, it has no
+ * destructor, and must not move or be freed while a thread waits for it.  event.c describes the
+ * fields. */
+typedef struct lt_event {
+    lt_atomic_u32 state;
+    uint32_t unused;
+    struct lt__sleeper *first;
+    void *unused_too; /* as large as a lock, for what may come */
+} lt_event;
+
+/* Neither blocks for long.  What was done before lt_event_set is seen after the wait. */
+void lt_event_set(lt_event *event);
+void lt_event_reset(lt_event *event);
+bool lt_event_is_set(lt_event *event);
+
 /* ---- Who waits: waits.c -------------------------------------------------------- */
 
 /* A thread that waits.  A wait that goes on after an interruption is the same one if its
@@ -345,7 +363,10 @@ void lt_rlock_reinit(lt_rlock *rlock);
 typedef struct lt_wait_record {
     uintptr_t ident; /* of the thread */
     uint64_t native_id;
-    lt_lock *lock;
+    union {
+        lt_lock *lock;
+        lt_event *event; /* for LT_FOR_EVENT */
+    };
     int awaited; /* lt_awaited */
     int64_t since, deadline;
     uintptr_t owner; /* who holds the lock now; 0: nobody, it is about to be taken */
@@ -353,6 +374,8 @@ typedef struct lt_wait_record {
     bool signal;     /* lt_lock_is_signal */
     bool orphan;     /* a fork left behind the thread that holds it */
     bool suspended;  /* the thread runs handlers of signals, and will go on waiting then */
+    bool in_c;       /* it waits for C code, which raises no exception: see api.c */
+    bool attached;   /* and, by mistake, while it has the interpreter */
 } lt_wait_record;
 
 /* Stores a record for each thread that waits now, as many as there is room for, and
@@ -362,9 +385,11 @@ size_t lt_waits(lt_wait_record *records, size_t room);
 /* Ends the wait that a thread is in, as if it had given up, with the status `code`: LT_EXPELLED,
  * or any above.  Of waits within each other (a signal handler's, within the one that it
  * interrupts) it is the innermost that isn't over, or the one with that `since`, unless that is
- * negative.  Returns false, and nothing happens, if there is none.  May be called at any time,
- * by any thread; never blocks for long. */
-bool lt_interrupt(uintptr_t ident, int64_t since, int code);
+ * negative.  Returns 0, and nothing happens, if there is none; LT_IN_C if it was a wait of
+ * C code, which is not told the code; or else 1.  May be called at any time, by any thread;
+ * never blocks for long. */
+#define LT_IN_C 2
+int lt_interrupt(uintptr_t ident, int64_t since, int code);
 
 /* ---- The watchdog for a stuck interpreter: watch.c ------------------------------- */
 

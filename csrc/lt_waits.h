@@ -21,7 +21,7 @@ typedef struct lt__wait {
     bool firm;   /* lt_interrupt doesn't end it */
     bool listed; /* for its own thread */
     uint32_t generation; /* of the census: what waited before a fork is not in the list */
-    struct lt_waiter *waiter;       /* NULL while it is suspended; with the list held */
+    void *waiter; /* lock.c's or event.c's; NULL while it is suspended; with the list held */
     struct lt__wait *next, **to_me; /* with the list held */
 } lt__wait;
 
@@ -29,7 +29,7 @@ void lt__wait_init(lt__wait *wait, lt_wait_record record);
 
 /* From now on the list has it, if it hadn't, asleep as `waiter` in the lock's queue or, with
  * NULL, suspended.  Until the end, the lock is neither freed nor moved. */
-void lt__wait_show(lt__wait *wait, struct lt_waiter *waiter);
+void lt__wait_show(lt__wait *wait, void *waiter);
 
 /* The list has it no more.  Returns the code of lt_interrupt if that has ended it, or else 0.
  * Again: the same. */
@@ -49,8 +49,10 @@ static inline int lt__wait_code(lt__wait *wait)
     return fate >= LT_EXPELLED ? (int)fate : 0;
 }
 
-/* In lock.c, for lt_interrupt, with the list held.  Stores whom it is to wake after that. */
+/* For lt_interrupt, with the list held.  They store whom it is to wake after that. */
 bool lt__lock_expel(lt_lock *lock, struct lt_waiter *waiter, int code, struct lt_parker **asleep);
+bool lt__event_expel(lt_event *event, struct lt__sleeper *sleeper, int code,
+                     struct lt_parker **asleep);
 
 /* Waits for record.lock, in its own words; goes on with a wait that was LT_INTERRUPTED, which
  * the list then still has, until lt__wait_end. */
@@ -58,6 +60,13 @@ lt_status lt__lock_wait_on(lt__wait *wait, uintptr_t marks, lt_patience patience
 
 /* The same, for a lock that the caller has taken meanwhile. */
 lt_status lt__lock_took(lt__wait *wait);
+
+/* Waits for record.lock, an lt_event: LT_ACQUIRED, also if it was reset right after it was set,
+ * LT_TIMED_OUT, or the code of lt_interrupt. */
+lt_status lt__event_wait_on(lt__wait *wait);
+
+/* What is awaited, an lt_awaited, for reports. */
+const char *lt__awaited_name(int awaited);
 
 void lt__waits_after_fork(void);
 

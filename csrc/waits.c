@@ -56,7 +56,7 @@ static bool is_listed(const lt__wait *wait)
     return wait->listed && lt__census_has(wait->generation);
 }
 
-void lt__wait_show(lt__wait *wait, struct lt_waiter *waiter)
+void lt__wait_show(lt__wait *wait, void *waiter)
 {
     bool joins = !is_listed(wait);
     if (joins) {
@@ -98,18 +98,21 @@ static bool end_wait(lt__wait *wait, int code, lt_parker **asleep)
         return false;
     if (wait->waiter == NULL) /* suspended: it looks before it goes on */
         return lt__wait_decide(wait, (uint32_t)code);
+    if (wait->record.awaited == LT_FOR_EVENT)
+        return lt__event_expel(wait->record.event, wait->waiter, code, asleep);
     return lt__lock_expel(wait->record.lock, wait->waiter, code, asleep);
 }
 
-bool lt_interrupt(uintptr_t ident, int64_t since, int code)
+int lt_interrupt(uintptr_t ident, int64_t since, int code)
 {
     lt_parker *asleep = NULL;
-    bool ended = false;
+    int ended = 0;
     begin_edit();
     /* Of a thread's waits, the innermost comes first. */
-    for (lt__wait *wait = first; wait != NULL && !ended; wait = wait->next)
+    for (lt__wait *wait = first; wait != NULL && ended == 0; wait = wait->next)
         if (wait->record.ident == ident && (since < 0 || since == wait->record.since))
-            ended = end_wait(wait, code, &asleep);
+            if (end_wait(wait, code, &asleep))
+                ended = wait->record.in_c ? LT_IN_C : 1;
     end_edit();
     if (asleep != NULL) /* it is there until it has this token */
         lt_unpark(asleep);
@@ -120,6 +123,8 @@ bool lt_interrupt(uintptr_t ident, int64_t since, int code)
 static bool look(lt__wait *wait, lt_wait_record *record)
 {
     *record = wait->record;
+    if (record->awaited == LT_FOR_EVENT)
+        return lt_load(&wait->fate) == LT_PENDING; /* nobody has it */
     lt_lock *lock = record->lock;
     uintptr_t owner = lt_load_uptr_acquire(&lock->owner);
     bool held = lt_lock_locked(lock);
@@ -144,6 +149,18 @@ size_t lt_waits(lt_wait_record *records, size_t room)
     }
     end_edit();
     return count;
+}
+
+const char *lt__awaited_name(int awaited)
+{
+    static const char *const names[] = {
+        [LT_FOR_LOCK] = "lock",
+        [LT_FOR_RLOCK] = "RLock",
+        [LT_FOR_THREAD] = "the end of thread",
+        [LT_FOR_A_MOMENT] = "lock",
+        [LT_FOR_EVENT] = "event",
+    };
+    return names[awaited];
 }
 
 void lt__waits_after_fork(void)

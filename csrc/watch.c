@@ -10,6 +10,7 @@
 
 #include "lt_park.h"
 #include "lt_thread.h"
+#include "lt_waits.h"
 
 #define TICK_NS 100000000
 
@@ -56,16 +57,17 @@ static void put_thread(uintptr_t ident)
 
 static void put_wait(const lt_wait_record *wait, int64_t now)
 {
-    static const char *const things[] = {"lock", "RLock", "the end of thread"};
     char text[80];
     put("  ", 2);
     put_thread(wait->ident);
-    put(text, snprintf(text, sizeof text, " waits for %s 0x%llx", things[wait->awaited],
-                       (unsigned long long)(uintptr_t)wait->lock));
+    put(text, snprintf(text, sizeof text, " waits for %s 0x%llx",
+                       lt__awaited_name(wait->awaited), (unsigned long long)(uintptr_t)wait->lock));
     if (wait->owner != 0) {
         put(", taken by ", 11);
         put_thread(wait->owner);
     }
+    if (wait->attached)
+        put(", while it holds the GIL", 24);
     int64_t tenths = (now - wait->since) / (TICK_NS);
     put(text, snprintf(text, sizeof text, ", for %lld.%d s\n", (long long)(tenths / 10),
                        (int)(tenths % 10)));

@@ -30,7 +30,7 @@ nitpick_ignore_regex = [
 ]
 
 ROOT = Path(__file__).resolve().parents[1]
-HEADER = ROOT / "csrc" / "lowthreads.h"
+HEADER = ROOT / "lowthreads" / "include" / "lowthreads.h"
 
 
 def header() -> str:

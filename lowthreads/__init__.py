@@ -5,6 +5,9 @@ of the newest CPython.  Beyond `_thread`, every wait can be interrupted, and
 `interrupt_main` wakes what it interrupts.
 """
 
+from typing import TYPE_CHECKING
+
+from ._capi import c_api, get_include, make_capsule
 from ._deadlock_error import DeadlockError
 from ._dropin import install, uninstall
 from ._dump import dump
@@ -42,6 +45,14 @@ from ._waits import Deadlock, Wait, deadlocks, waits
 
 __version__ = "0.1.0"
 
+if not TYPE_CHECKING:
+
+    def __getattr__(name):
+        if name == "_C_API":  # only when it is asked for: few programs do
+            return globals().setdefault(name, make_capsule())
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 __all__ = [
     "TIMEOUT_MAX",
     "_NAME_MAXLEN",
@@ -63,6 +74,7 @@ __all__ = [
     "_shutdown",
     "allocate",
     "allocate_lock",
+    "c_api",
     "daemon_threads_allowed",
     "deadlocks",
     "dump",
@@ -70,6 +82,7 @@ __all__ = [
     "exit",
     "exit_thread",
     "get_ident",
+    "get_include",
     "get_native_id",
     "host_names",
     "install",

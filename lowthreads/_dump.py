@@ -68,7 +68,7 @@ def _what(wait: Wait, place: Place) -> str:
 
 
 def _whose(wait: Wait, place: Place) -> str:
-    if wait.kind == "thread":
+    if wait.kind in {"thread", "event"}:
         return ""
     if wait.orphan:
         return ", which a thread held that a fork left behind"

@@ -1,7 +1,8 @@
 """Interrupting any thread that waits, by raising an exception there.
 
 Guarantees
-- `interrupt` returns True exactly if the exception is raised in the thread, which happens once.
+- `interrupt` returns True exactly if the exception is raised in the thread, which happens once;
+  or, for a wait of C code, if that is told to give up.
 - The wait that it ends is over as if its time were: the lock is not taken, no wake-up is lost.
 
 The shim ends the wait with a code as its status (`lt_interrupt`); the exception of each code
@@ -30,6 +31,7 @@ def interrupt(ident: int, exception: Raisable, /) -> bool:
 
     What can be ended is a wait for a lock, an RLock or a thread's end, and so what
     `threading`, `queue` and `concurrent.futures` do on top of these.  The lock is not taken.
+    A wait of C code, by lowthreads' C API, ends as well: with a result that says so.
     Of the waits of signal handlers and what they interrupt, the innermost is ended.  A
     `threading.Condition` that takes its lock back before its `wait` returns does so first: its
     lock is an RLock, and this returns False, or another, and the exception comes after that.
@@ -62,9 +64,9 @@ def interrupt_wait(ident: int, since: int, exception: Raisable) -> bool:
     code = lib.lt_ffi_new_code()
     _pending[code] = exception
     ended = lib.lt_interrupt(ident, since, code)
-    if not ended:
+    if ended in (0, lib.LT_IN_C):
         del _pending[code]
-    return ended
+    return ended != 0
 
 
 def raise_expelled(code: int, raised: BaseException | None = None) -> None:

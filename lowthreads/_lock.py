@@ -100,6 +100,16 @@ class LockMethods:
         """
         return _locked(self._handle)
 
+    @property
+    def address(self) -> int:
+        """Where the lock is for C code: an `lt_lock` of `lowthreads.h`.
+
+        Valid as long as the object lives.
+
+        Source: lowthreads' own.
+        """
+        return int(ffi.cast("uintptr_t", self._handle))
+
     def __enter__(self) -> bool:
         """Take the lock, waiting until it is free if need be."""
         # As acquire: to call it would be one more place to be torn away.

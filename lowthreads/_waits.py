@@ -14,7 +14,8 @@ What may be a deadlock
 - Any other lock was taken by `acquire()`, and never released by another thread yet.  A cycle of
   several of them is a deadlock.  A thread that waits for such a lock which it took itself, or
   for a thread that waits for such a lock, may well be waiting for a third one to release it:
-  then it is `sure` only if there is no third one that runs.
+  then it is `sure` only if there is no third one that runs, nor one of C code that Python doesn't
+  know.
 """
 
 from __future__ import annotations
@@ -23,12 +24,18 @@ import sys
 from collections.abc import Set
 from typing import Any, NamedTuple
 
+from . import _capi
 from ._idents import get_ident, main_thread
 from ._lib import ffi, lib
 from ._places import awaits_signal
 from ._wait import FOREVER
 
-_KINDS = {lib.LT_FOR_LOCK: "lock", lib.LT_FOR_RLOCK: "RLock", lib.LT_FOR_THREAD: "thread"}
+_KINDS = {
+    lib.LT_FOR_LOCK: "lock",
+    lib.LT_FOR_RLOCK: "RLock",
+    lib.LT_FOR_THREAD: "thread",
+    lib.LT_FOR_EVENT: "event",
+}
 
 
 _RECORDS = ffi.typeof("lt_wait_record[]")
@@ -48,7 +55,7 @@ class Wait(NamedTuple):
     name: str
     """The waiting thread's, as `threading` knows it."""
     kind: str
-    """What it waits for: "lock", "RLock" or "thread" (for the thread's end)."""
+    """What it waits for: "lock", "RLock", "thread" (for its end), or "event" (of the C API)."""
     address: int
     """Of what it waits for: equal if two threads wait for the same."""
     seconds: float
@@ -207,5 +214,7 @@ def _is_sure(cycle: tuple[Wait, ...], found: list[Wait], aside: Set[int]) -> boo
     taken_by_call = [wait for wait in cycle if wait.kind == "lock" and not wait.scoped]
     if not taken_by_call or (len(cycle) > 1 and all(wait.kind != "thread" for wait in cycle)):
         return True
+    if _capi.in_use:
+        return False
     stuck = {wait.ident for wait in found if wait.timeout is None}
     return stuck >= sys._current_frames().keys() - aside

@@ -53,6 +53,16 @@ def test_stress(tmp_path: Path, parker: str, sanitizer: str) -> None:
     assert done.stderr == ""
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows: tools/windows --stress runs it")
+@pytest.mark.parametrize("standard", ["c99", "c11", "c++11", "c++17"])
+def test_public_header(standard: str) -> None:
+    line = [compiler_for("none"), "-x", standard.rstrip("0123456789"), f"-std={standard}"]
+    line += ["-pedantic", "-Wall", "-Wextra", "-Werror", "-fsyntax-only"]
+    line += ["-I", str(build.ROOT / "lowthreads"), str(build.HERE / "layout.c")]
+    done = subprocess.run(line, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize("parker", ["futex", "pthread", "win32"])
 def test_sources(parker: str) -> None:
     pytest.importorskip("cffi")

@@ -51,6 +51,7 @@ void lt_rlock_reinit(lt_rlock *);                /* never blocks */
 #define LT_FOR_LOCK ...
 #define LT_FOR_RLOCK ...
 #define LT_FOR_THREAD ...
+#define LT_FOR_EVENT ...
 
 typedef struct {
     uintptr_t ident;
@@ -70,7 +71,8 @@ void lt_ffi_prepare(lt__wait *, void *lock, int awaited, int64_t deadline, int64
 int lt_ffi_wait_on(lt__wait *, unsigned marks, int patience, bool passes);
                                                  /* blocks: detaches */
 int lt__wait_end(lt__wait *);                    /* never blocks for long */
-bool lt_interrupt(uintptr_t ident, int64_t since, int code);
+#define LT_IN_C ...
+int lt_interrupt(uintptr_t ident, int64_t since, int code);
                                                  /* never blocks for long */
 int lt_ffi_new_code(void);                       /* never blocks */
 
@@ -125,6 +127,8 @@ uint32_t lt_census_generation(void);             /* never blocks */
 uint32_t lt_census_count(void);                  /* never blocks */
 void lt_census_close(uintptr_t ident);           /* never blocks */
 void lt_ffi_await_arrivals(void);                /* blocks: detaches */
+
+uintptr_t lt_ffi_table(uintptr_t current_state); /* never blocks */
 
 const char *lt_ffi_parker(void);                 /* never blocks */
 const char *lt_ffi_api(void);                    /* never blocks */

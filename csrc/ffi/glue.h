@@ -4,6 +4,7 @@
 #define LT_GLUE_H
 
 #include "lowthreads.h"
+#include "lt_api.h"
 #include "lt_waits.h"
 
 #include "attach.h" /* of cpython/ or pypy/: the build chooses */
@@ -113,6 +114,28 @@ static int lt_ffi_init(uintptr_t main_thread)
     if (!lt_cas_uptr(&lt_main_thread, &unknown, main_thread))
         return 0;
     return lt_platform_watch_forks(lt_ffi_after_fork);
+}
+
+/* ---- For other extensions: api.c --------------------------------------------------- */
+
+static void *lt_leave_interpreter(void)
+{
+    return PyEval_SaveThread();
+}
+
+static void lt_reenter_interpreter(void *state)
+{
+    PyEval_RestoreThread(state);
+}
+
+/* The address of the table.  Attached; current_state is for attach.h. */
+static uintptr_t lt_ffi_table(uintptr_t current_state)
+{
+    static const lt_interpreter this_one = {lt_is_attached, lt_leave_interpreter,
+                                            lt_reenter_interpreter};
+    lt_know_current_state(current_state);
+    lt_api_connect(&this_one);
+    return (uintptr_t)&lt_api_table;
 }
 
 /* Which backend the build chose, and which API of the interpreter: for reports. */

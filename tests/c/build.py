@@ -32,8 +32,8 @@ def sources(parker: str, csrc: Path = ROOT / "csrc") -> list[Path]:
         *csrc.glob("*.c"),
         *(path for name in platform for path in csrc.glob(f"platform/{name}")),
     ]
-    parts = ["", "_edges", "_signals", "_locks", "_threads", "_delays", f"_{system}"]
-    return [*sorted(shim), *(HERE / f"stress{part}.c" for part in parts)]
+    parts = ["", "_edges", "_signals", "_locks", "_threads", "_api", "_delays", f"_{system}"]
+    return [*sorted(shim), HERE / "layout.c", *(HERE / f"stress{part}.c" for part in parts)]
 
 
 def command(
@@ -42,7 +42,7 @@ def command(
     """Return the command that compiles the program."""
     warnings = ["-std=c11", "-Wall", "-Wextra", "-Werror", "-g", "-DLT_SPIN=100"]
     libraries = ["-lws2_32"] if parker == "win32" else ["-pthread"]
-    include = ["-I", str(csrc), "-I", str(HERE)]
+    include = ["-I", str(csrc), "-I", str(ROOT / "lowthreads"), "-I", str(HERE)]
     files = [str(path) for path in sources(parker, csrc)]
     return [*compiler, *warnings, *flags, *include, *files, *libraries, "-o", str(output)]
 

@@ -220,7 +220,7 @@ bool wait_forever(lt_lock *lock)
 
 /* The platform's edge cases first: one of them needs a process that has not waited yet. */
 static const kind *const groups[] = {platform_kinds, edge_kinds, signal_kinds, lock_kinds,
-                                     thread_kinds};
+                                     thread_kinds,   api_kinds};
 
 static void run_kind(const kind *it, int64_t share)
 {

@@ -53,7 +53,8 @@ typedef struct kind {
 } kind;
 
 /* Each ends with a kind whose name is NULL. */
-extern const kind edge_kinds[], lock_kinds[], signal_kinds[], thread_kinds[], platform_kinds[];
+extern const kind edge_kinds[], lock_kinds[], signal_kinds[], thread_kinds[], platform_kinds[],
+    api_kinds[];
 
 /* Ends the program with `message` on stderr unless it is called again within so many
  * seconds. */

@@ -37,6 +37,23 @@ static inline void lt_attach(lt_detached state)
     PyEval_RestoreThread(state);
 }
 
+/* Returns the current thread state, for any thread: up to 3.11 that of whoever has the GIL.  Its
+ * name depends on the version, so that Python finds it (_capi.py); NULL: not found. */
+static PyThreadState *(*lt_current_state)(void);
+
+static void lt_know_current_state(uintptr_t function)
+{
+    lt_current_state = (PyThreadState * (*)(void)) function;
+}
+
+/* For any thread, also one that Python doesn't know.  PyGILState_Check is no use: it says yes
+ * once there has been a subinterpreter. */
+static bool lt_is_attached(void)
+{
+    PyThreadState *mine = PyGILState_GetThisThreadState();
+    return mine != NULL && lt_current_state != NULL && lt_current_state() == mine;
+}
+
 /* Releases keep the GIL: see pypy/attach.h. */
 static inline bool lt_begin_release(lt_lock *lock)
 {

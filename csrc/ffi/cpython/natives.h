@@ -50,6 +50,22 @@ static PyObject *lt_run_handlers(PyObject *module, PyObject *unused)
 
 static PyMethodDef lt_run_handlers_method = {"run_handlers", lt_run_handlers, METH_NOARGS, NULL};
 
+/* api_capsule((name, address)): a capsule of the table for other code, see api.c. */
+static PyObject *lt_api_capsule(PyObject *module, PyObject *arguments)
+{
+    const char *name;
+    unsigned long long address;
+    (void)module;
+    if (!PyArg_ParseTuple(arguments, "sK:api_capsule", &name, &address))
+        return NULL;
+    char *copy = malloc(strlen(name) + 1); /* stays, as the capsule may */
+    if (copy == NULL)
+        return PyErr_NoMemory();
+    return PyCapsule_New((void *)(uintptr_t)address, strcpy(copy, name), NULL);
+}
+
+static PyMethodDef lt_api_capsule_method = {"api_capsule", lt_api_capsule, METH_O, NULL};
+
 /* Makes `value` an attribute of the extension and lets it go. */
 static bool lt_add_native(PyObject *module, const char *name, PyObject *value)
 {
@@ -88,6 +104,7 @@ static bool lt_add_natives_to(PyObject *module)
            lt_add_native(module, "get_ident", lt_new_builtin(&lt_ident_methods[0])) &&
            lt_add_native(module, "get_native_id", lt_new_builtin(&lt_ident_methods[1])) &&
            lt_add_native(module, "run_handlers", PyCFunction_New(&lt_run_handlers_method, NULL)) &&
+           lt_add_native(module, "api_capsule", PyCFunction_New(&lt_api_capsule_method, NULL)) &&
            lt_add_native(module, "start_thread",
                          PyCFunction_New(&lt_start_thread_method, module));
 }

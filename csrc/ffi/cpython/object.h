@@ -95,6 +95,10 @@ static lt_usual lt_usual_arguments(PyObject *const *args, Py_ssize_t count, PyOb
     return args[0] == Py_False ? LT_TRIES : LT_UNUSUAL;
 }
 
+static const char lt_address_doc[] =
+    "Where the lock is for C code, as an int: an lt_lock, or for an RLock an lt_rlock, of\n"
+    "lowthreads.h.  Valid as long as the object lives.";
+
 static PyObject *lt_object_address(PyObject *self, void *unused)
 {
     (void)unused;
@@ -102,7 +106,8 @@ static PyObject *lt_object_address(PyObject *self, void *unused)
 }
 
 static PyGetSetDef lt_object_getters[] = {
-    {"_address", lt_object_address, NULL, "Where the lt_lock is, as an int.", NULL},
+    {"_address", lt_object_address, NULL, NULL, NULL}, /* which no subclass redefines */
+    {"address", lt_object_address, NULL, lt_address_doc, NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
 

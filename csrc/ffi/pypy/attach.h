@@ -3,6 +3,8 @@
 #ifndef LT_ATTACH_H
 #define LT_ATTACH_H
 
+#include <Python.h>
+
 #include "lowthreads.h"
 
 typedef int lt_detached;
@@ -15,6 +17,17 @@ static inline lt_detached lt_detach(void)
 static inline void lt_attach(lt_detached state)
 {
     (void)state;
+}
+
+static void lt_know_current_state(uintptr_t function)
+{
+    (void)function;
+}
+
+/* For any thread: one of PyPy's C API, in another extension, is attached. */
+static bool lt_is_attached(void)
+{
+    return PyGILState_Check() != 0;
 }
 
 /* A release lets the GIL go as well: a thread that it wakes could take the GIL and run before
