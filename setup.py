@@ -68,5 +68,9 @@ class BuildWithSources(build_py):
 setup(
     cffi_modules=["build_ffi.py:ffibuilder"],
     cmdclass={"build_py": BuildWithSources, "sdist": ReproducibleSdist},
-    options={"bdist_wheel": {"py_limited_api": OLDEST[abi]}} if abi else {},
+    options={
+        # What was built with other settings (LOWTHREADS_PARKER for one) looks up to date.
+        "build_ext": {"force": True},
+        **({"bdist_wheel": {"py_limited_api": OLDEST[abi]}} if abi else {}),
+    },
 )
