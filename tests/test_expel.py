@@ -271,16 +271,15 @@ def test_a_condition_has_its_lock_back_first() -> None:
                     except Expelled:
                         raised.append(Expelled)
                     assert condition._is_owned()
-            def address():
-                (found,) = lowthreads.waits()
-                return found.address
+            def addresses():
+                return [each.address for each in lowthreads.waits()]
             thread = threading.Thread(target=wait)
             thread.start()
-            wait_until(lowthreads.waits, "it waits")
-            first = address()
+            wait_until(addresses, "it waits")
+            first = addresses()
             with condition:
                 condition.notify()
-                wait_until(lambda: lowthreads.waits() and address() != first, "it wants its lock")
+                wait_until(lambda: addresses() not in ([], first), "it wants its lock")
                 expelled = lowthreads.interrupt(thread.ident, Expelled)
                 assert expelled == isinstance(lock, lowthreads.LockType)
                 wait_until(lowthreads.waits, "it goes on")
