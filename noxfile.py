@@ -34,7 +34,8 @@ def run_tests(session: nox.Session, env: "dict[str, str] | None" = None) -> None
     if "CI" in os.environ:  # a shared machine may stall for longer than a test's limit
         session.install("pytest-rerunfailures")
         reruns = ["--reruns=2"]
-    session.run("python", "-m", "pytest", "--ignore", SHIM_TESTS, *reruns, *session.posargs)
+    options = ["--ignore", SHIM_TESTS, *reruns, *session.posargs]
+    session.run("python", "-m", "pytest", *options, env=env)
 
 
 @nox.session(python=PYTHONS)
