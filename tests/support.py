@@ -122,8 +122,19 @@ def run_child(
     return subprocess.CompletedProcess(child.args, child.returncode, stdout, stderr)
 
 
+def environment() -> dict[str, str]:
+    """Return this process's, in which any Python imports the same `lowthreads` as this one."""
+    path = [_PACKAGE_FOLDER, os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path))}
+
+
 def run_on_lowthreads(
-    folder: Path, options: Sequence[str], program: str, *arguments: str, status: int = 0
+    folder: Path,
+    options: Sequence[str],
+    program: str,
+    *arguments: str,
+    status: int = 0,
+    limit: float = LIMIT,
 ) -> subprocess.CompletedProcess[str]:
     """Run a program, its text or its file, by `python -m lowthreads run`, in that folder.
 
@@ -133,14 +144,13 @@ def run_on_lowthreads(
     if "\n" in program:
         path = "program.py"
         (folder / path).write_text(textwrap.dedent(program))
-    search = [_PACKAGE_FOLDER, os.environ.get("PYTHONPATH", "")]
     done = subprocess.run(
         [sys.executable, "-m", "lowthreads", "run", *options, path, *arguments],
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, search))},
+        env=environment(),
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=LIMIT,
+        timeout=limit,
         check=False,
     )
     assert done.returncode == status, _report(done.stdout, done.stderr)

@@ -249,7 +249,8 @@ print(pid)
     assert made_at(json.loads((tmp_path / "p.json").read_text()), line)["acquisitions"] == 1
 
 
-def test_a_deadlock_is_still_reported(tmp_path: Path) -> None:
+@pytest.mark.parametrize("reaction", ["abort", "raise"])
+def test_a_deadlock_is_still_reported(tmp_path: Path, reaction: str) -> None:
     body = """
 locks, barrier = [threading.Lock(), threading.RLock()], threading.Barrier(2)
 def take_two(first, second):
@@ -257,13 +258,16 @@ def take_two(first, second):
         barrier.wait()
         with second:
             pass
-for i in (0, 1):
-    threading.Thread(target=take_two, args=locks[::1 - 2 * i], daemon=True).start()
-threading.Event().wait(60)
+threads = [threading.Thread(target=take_two, args=locks[::1 - 2 * i]) for i in (0, 1)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+assert not locks[0].locked() and locks[1].acquire(False)
 """
-    options = ["--profile", "--lock-order", "--on-deadlock=abort"]
-    done = run_on_lowthreads(tmp_path, options, PRELUDE + body, status=70)
+    options = ["--profile", "--lock-order", f"--on-deadlock={reaction}"]
+    status = 70 if reaction == "abort" else 0
+    done = run_on_lowthreads(tmp_path, options, PRELUDE + body, status=status)
     assert "\nDeadlock 1: 2 threads\n" in done.stderr
+    assert done.stderr.count("DeadlockError: ") == (reaction == "raise")
     assert done.stderr.count("lock order inversion") == 1
 
 
