@@ -134,7 +134,9 @@ def test_speedscope_shows_the_trace(browser: Any, tmp_path: Path) -> None:
         for event in json.loads(trace)["traceEvents"]
         if event["name"] == "thread_name"
     }
-    browser.get((Path(str(SPEEDSCOPE)).resolve() / "index.html").as_uri() + "#localProfilePath=none.js")
+    browser.get(
+        (Path(str(SPEEDSCOPE)).resolve() / "index.html").as_uri() + "#localProfilePath=none.js"
+    )
     wait_until(lambda: browser.execute_script("return 'speedscope' in window"), "it is loaded")
     load = "speedscope.loadFileFromBase64('trace.json', arguments[0])"
     browser.execute_script(load, base64.b64encode(trace).decode())
