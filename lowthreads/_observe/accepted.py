@@ -8,6 +8,10 @@ from collections.abc import Iterable
 
 from .sites import Place
 
+# The standard library's own, which no program can mend: `logging.config` shuts handlers down
+# under the module's lock, which `FileHandler.close` takes under the handler's.
+_KNOWN = ("logging/__init__.py:<module> logging/__init__.py:createLock",)
+
 
 class Accepted:
     """Pairs of places: whichever of the two locks comes first is accepted.
@@ -18,7 +22,7 @@ class Accepted:
     """
 
     def __init__(self, lines: Iterable[str] = ()) -> None:
-        self._pairs: list[tuple[str, str]] = []
+        self._pairs = [tuple(each.split()) for each in _KNOWN]
         for number, line in enumerate(lines, 1):
             words = shlex.split(line, comments=True)
             if not words:
