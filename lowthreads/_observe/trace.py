@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Iterator
 from itertools import count
 from typing import Any, NamedTuple
@@ -112,7 +113,7 @@ class Trace(Observer):
     def write(self, path: str) -> None:
         """Write it to a file, in the format's object form."""
         dropped = f"all but the first {MAX_EVENTS:,} events" if self.dropped else "none"
-        head = {"made by": "lowthreads", "dropped": dropped}
+        head = {"written by": "lowthreads run --trace", "dropped": dropped}
         with open(path, "w", encoding="utf-8") as file:
             # Event by event: all at once, they would take far more memory than here.
             file.write(f'{{"displayTimeUnit":"ns","otherData":{json.dumps(head)},"traceEvents":[')
@@ -175,7 +176,8 @@ def _event(span: _Span, lane: _Lane) -> dict[str, Any]:
 
 
 def _names(process: int, lanes: list[_Lane]) -> Iterator[dict[str, Any]]:
-    yield _metadata("process_name", process, 0, "lowthreads")
+    program = getattr(sys, "argv", [""])[0]
+    yield _metadata("process_name", process, 0, os.path.basename(program) or "python")
     for lane in lanes:
         yield _metadata("thread_name", process, lane.number, lane.name)
 
