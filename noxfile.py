@@ -329,3 +329,30 @@ def clients_sanitized(session: nox.Session, sanitizer: str) -> None:
     env = {**flags, **options, "LD_PRELOAD": str(found).strip()}
     names = session.posargs or ["ctypes", "cffi", "capi", "cython"]
     session.run("python", "tests/clients/run.py", "--rounds=1000000", *names, env=env)
+
+
+@nox.session(python=PYTHONS)
+def stdlib_observed(session: nox.Session) -> None:
+    """The interpreter's own thread tests again, with all that can be observed being observed."""
+    session.install(".")
+    suites = ["test.test_thread", "test.test_threading", "test.test_queue"]
+    session.run("python", "tools/stdlib.py", "--observe", *(session.posargs or suites))
+
+
+@nox.session
+def page(session: nox.Session) -> None:
+    """The profile's page, and the trace in speedscope, in Chromium (Debian's chromium-driver)."""
+    session.install(".[test]", "selenium", env=STRICT)
+    env = {}
+    if shutil.which("npm"):
+        folder = session.create_tmp()
+        session.run("npm", "install", "--silent", "--prefix", folder, "speedscope", external=True)
+        env["LOWTHREADS_SPEEDSCOPE"] = f"{folder}/node_modules/speedscope/dist/release"
+    session.run("python", "-m", "pytest", "tests/test_page.py", *session.posargs, env=env)
+
+
+@nox.session(python=PYTHONS)
+def bench_observe(session: nox.Session) -> None:
+    """What observing locks costs."""
+    session.install(".")
+    session.run("python", "benchmarks/observe.py", *session.posargs)

@@ -122,6 +122,41 @@ def run_child(
     return subprocess.CompletedProcess(child.args, child.returncode, stdout, stderr)
 
 
+def environment() -> dict[str, str]:
+    """Return this process's, in which any Python imports the same `lowthreads` as this one."""
+    path = [_PACKAGE_FOLDER, os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path))}
+
+
+def run_on_lowthreads(
+    folder: Path,
+    options: Sequence[str],
+    program: str,
+    *arguments: str,
+    status: int = 0,
+    limit: float = LIMIT,
+) -> subprocess.CompletedProcess[str]:
+    """Run a program, its text or its file, by `python -m lowthreads run`, in that folder.
+
+    Fails if it hangs, or ends with another status.
+    """
+    path = program
+    if "\n" in program:
+        path = "program.py"
+        (folder / path).write_text(textwrap.dedent(program))
+    done = subprocess.run(
+        [sys.executable, "-m", "lowthreads", "run", *options, path, *arguments],
+        env=environment(),
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=limit,
+        check=False,
+    )
+    assert done.returncode == status, _report(done.stdout, done.stderr)
+    return done
+
+
 def _report(stdout: str, stderr: str) -> str:
     return f"---- stdout\n{stdout}\n---- stderr\n{stderr}"
 

@@ -18,9 +18,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from test_watchdog import command, environment, run
+from test_watchdog import command, run
 
-from support import LIMIT, PYPY, WITH_GIL
+from support import LIMIT, PYPY, WITH_GIL, environment
 
 HEALTHY_SECONDS = float(os.environ.get("LOWTHREADS_HEALTHY_SECONDS", "1"))
 HAND_OFFS = int(os.environ.get("LOWTHREADS_HAND_OFFS", "10000"))

@@ -98,7 +98,7 @@ def test_a_copy_has_all_that_it_takes_and_nothing_else(project: Path) -> None:
     assert b"MIT License" in files["LICENSE"]
     modules = {path.relative_to(PACKAGE).as_posix() for path in MODULES}
     others = {name for name in files if not name.startswith("_source/")} - modules
-    assert others == {"LICENSE", "include/lowthreads.h", "py.typed"}
+    assert others == {"LICENSE", "_observe/page.html", "include/lowthreads.h", "py.typed"}
     assert modules <= files.keys()
     record = json.loads((copy / RECORD).read_text())
     assert record["lowthreads"] == lowthreads.__version__

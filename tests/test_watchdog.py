@@ -11,9 +11,8 @@ from pathlib import Path
 
 import pytest
 
-import lowthreads
 from lowthreads.__main__ import main
-from support import LIMIT
+from support import LIMIT, run_on_lowthreads
 
 PRELUDE = """
 import os, sys, threading, time
@@ -42,11 +41,6 @@ def command(tmp_path: Path, options: list[str], body: str, *arguments: str) -> l
     return [sys.executable, "-m", "lowthreads", "run", *options, str(program), *arguments]
 
 
-def environment() -> dict[str, str]:
-    path = [str(Path(lowthreads.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, path))}
-
-
 def run(
     tmp_path: Path,
     options: list[str],
@@ -55,17 +49,8 @@ def run(
     status: int = 0,
     limit: float = LIMIT,
 ) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        command(tmp_path, options, body, *arguments),
-        env=environment(),
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=limit,
-        check=False,
-    )
-    assert done.returncode == status, done
-    return done
+    program = PRELUDE + textwrap.dedent(body)
+    return run_on_lowthreads(tmp_path, options, program, *arguments, status=status, limit=limit)
 
 
 @pytest.mark.parametrize("kind", ["Lock", "RLock"])
