@@ -186,6 +186,8 @@ def _make_take(
         self: Any, handle: Any, nanoseconds: int, marks: int, me: Thread, site: Site
     ) -> Wait | None:
         began, holder, taken = now(), self._hold, False
+        if holder is not None and holder[0] is me:
+            self._signal = True  # it is for another thread to release it
         try:
             taken = wait(handle, nanoseconds, awaited, marks)
         finally:
@@ -196,12 +198,12 @@ def _make_take(
     return take
 
 
-_SLOTS = ("_handle", "_hold", "_made", "_released", "_signal")
+_SLOTS = ("_handle", "_hold", "_made", "_number", "_released", "_signal")
 
 
 def _fill(lock: Any, frame: FrameType) -> Any:
     lock._made = site_of_lock(frame)
-    lock._hold = lock._released = None
+    lock._hold = lock._released = lock._number = None
     # One that a Condition waits for is a signal from the start.
     lock._signal = awaits_signal(frame)
     return lock

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from functools import lru_cache
 from types import CodeType, FrameType
 from typing import NamedTuple
 
@@ -16,6 +17,11 @@ MAX_SITES = 50_000
 """So many places are told apart; all later ones are `OTHER`."""
 
 _PACKAGE = __package__.rpartition(".")[0]
+
+try:
+    _BEGAN_IN = os.getcwd()
+except OSError:  # it was removed
+    _BEGAN_IN = os.sep
 
 # Of a frame: the user's own code, a library's, lowthreads', or an import.
 _USER, _LIBRARY, _OWN, _IMPORT = range(4)
@@ -32,13 +38,14 @@ class Place(NamedTuple):
         return f"{shown_file(self.file)}:{self.line}" if self.line else self.file
 
 
+@lru_cache(maxsize=None)
 def shown_file(file: str) -> str:
-    """Return a file's name, relative if it is below the working directory."""
+    """Return a file's name, relative if it is below the folder where the program began."""
     try:
-        relative = os.path.relpath(file)
-    except (ValueError, OSError):  # on another drive, or there is no working directory
-        return file
-    return file if relative.startswith("..") else relative.replace(os.sep, "/")
+        relative = os.path.relpath(file, _BEGAN_IN) if os.path.isabs(file) else file
+    except ValueError:  # on another drive
+        relative = os.pardir
+    return (file if relative.startswith(os.pardir) else relative).replace(os.sep, "/")
 
 
 class Site:
