@@ -28,6 +28,7 @@ from collections.abc import Iterable, Iterator
 from itertools import count
 from types import FrameType
 from typing import Any, Callable, NamedTuple
+from weakref import ref
 
 from .._lock import lock as _plain_lock
 from .._unraisable import report
@@ -60,6 +61,8 @@ class Inversion(NamedTuple):
     """Orders that close a cycle: each takes what the next one holds, the last the first's."""
 
     orders: tuple[Order, ...]
+    same_class: bool = False
+    """Whether it is of two locks of one class, each taken while the other was held."""
 
     @property
     def accept(self) -> str:
@@ -83,8 +86,8 @@ def _lines(inversion: Inversion) -> Iterator[str]:
                   order.stack]
         for entry in traceback.format_list(frames):
             yield from (f"  {line}" for line in entry.rstrip("\n").split("\n"))
-    if len(inversion.orders) == 2 and inversion.orders[0].held == inversion.orders[0].taken:
-        yield "  (two locks made at the same place; both orders are of the same two)"
+    if inversion.same_class:
+        yield "  these are the same two locks, both made there"
     yield f"  to accept it: {inversion.accept}"
 
 
@@ -123,9 +126,10 @@ class LockOrder(Observer):
         made = lock._made
         if made in self._signals:
             return
-        for other, other_hold in tuple(me.held):
-            if other._hold is not other_hold or other._signal:
-                _forget(me, other, other_hold)
+        for reference, other_hold in tuple(me.held):
+            other = reference()
+            if other is None or other._hold is not other_hold or other._signal:
+                _forget(me, other_hold)
             elif made is other._made or made not in self._after.get(other._made, ()):
                 self._learn(other, other_hold, lock, me, frame)
 
@@ -133,14 +137,14 @@ class LockOrder(Observer):
         """Note that the thread holds it."""
         if not lock._signal:
             held = hold[0].held
-            held.append((lock, hold))
+            held.append((ref(lock), hold))  # nobody waits for one that is no more
             if len(held) > MAX_HELD:
                 del held[0]
 
     def released(self, lock: Any, hold: Hold, now: int, me: Thread) -> None:
         """Note that it doesn't any more."""
         if hold[0] is me:
-            _forget(me, lock, hold)
+            _forget(me, hold)
         elif lock._made not in self._signals:
             self._alone(me, self._drop, lock._made)
 
@@ -222,7 +226,7 @@ class LockOrder(Observer):
         if before is None or self._accepted.has(made.place, made.place):
             return None
         self._reported.add(made)
-        return Inversion((order, before))
+        return Inversion((order, before), same_class=True)
 
     def forked(self, me: Thread) -> None:
         """Go on: what was learned holds here, too."""
@@ -239,10 +243,10 @@ class LockOrder(Observer):
         locks.stop(self)
 
 
-def _forget(me: Thread, lock: Any, hold: Hold) -> None:
+def _forget(me: Thread, hold: Hold) -> None:
     held = me.held
-    for i in range(len(held) - 1, -1, -1):
-        if held[i][0] is lock and held[i][1] is hold:
+    for i in range(len(held) - 1, -1, -1):  # mostly the last
+        if held[i][1] is hold:
             del held[i]
             return
 

@@ -91,7 +91,7 @@ class _Observed:
 
         document = self.profile.document()
         main = os.getpid() == self.options.process
-        if main or any(row["contended"] for row in document["rows"]):
+        if main or any(lock["contended"] for lock in document["locks"]):
             _say(report.table(document))
         if given:
             path = self.path(given)

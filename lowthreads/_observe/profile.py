@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from .._lib import lib
@@ -174,38 +174,60 @@ class Profile(Observer):
 
     def document(self) -> dict[str, Any]:
         """Return all that is known, as JSON has it: docs/profile.md says what is what."""
-        rows: dict[tuple[Place, Place | None, Place], Row] = {}
-        limits = []
+        rows: dict[_LockPlace, dict[Place, Row]] = {}
+        limits = set()
         for table in list(self._tables):
             if len(table) >= MAX_ROWS:
-                limits.append(f"more than {MAX_ROWS:,} pairs of places in a thread")
+                limits.add(f"more than {MAX_ROWS:,} pairs of places in a thread")
             for (made, site), row in table.copy().items():
-                key = (made.place, made.within, site.place)
-                rows.setdefault(key, Row(row.kind)).add(row)
+                of_lock = rows.setdefault((made.place, made.within), {})
+                of_lock.setdefault(site.place, Row(row.kind)).add(row)
         if sites_are_full():
-            limits.append(f"more than {MAX_SITES:,} places")
-        ordered = sorted(rows.items(), key=lambda pair: -pair[1].waited)
+            limits.add(f"more than {MAX_SITES:,} places")
+        locks = [_lock_document(*made, of_lock) for made, of_lock in rows.items()]
         return {
             "schema": 1,
             "process": os.getpid(),
             "program": list(getattr(sys, "argv", [])),
             "seconds": (lib.lt_now() - self._began) / 1e9,
-            "rows": [_row_document(*key, row) for key, row in ordered],
-            "limits": sorted(set(limits)),
+            "locks": sorted(locks, key=lambda each: -each["wait"]),
+            "limits": sorted(limits),
         }
+
+
+_LockPlace = tuple[Place, "Place | None"]
 
 
 def _place_document(place: Place) -> dict[str, Any]:
     return {"file": shown_file(place.file), "line": place.line, "function": place.function}
 
 
-def _row_document(made: Place, within: Place | None, taken: Place, row: Row) -> dict[str, Any]:
+def _lock_document(made: Place, within: Place | None, rows: dict[Place, Row]) -> dict[str, Any]:
+    signal = any(row.kind == "signal" for row in rows.values())
+    kind = "signal" if signal else next(iter(rows.values())).kind
+    taken, longest = max(rows.items(), key=lambda pair: pair[1].longest_hold)
+    ordered = sorted(rows.items(), key=lambda pair: -pair[1].waited)
+    return {
+        "kind": kind,
+        "made": {**_place_document(made), "within": within and within.function},
+        "acquisitions": sum(row.acquisitions for row in rows.values()),
+        "contended": sum(row.contended for row in rows.values()),
+        "wait": sum(row.waited for row in rows.values()) / 1e9,
+        "longest_hold": {
+            "seconds": longest.longest_hold / 1e9,
+            "thread": longest.longest_holder,
+            "at": _place_document(taken),
+        },
+        "places": [_row_document(place, row) for place, row in ordered],
+    }
+
+
+def _row_document(taken: Place, row: Row) -> dict[str, Any]:
     def seconds(percent: float) -> float:
         return percentile(row.buckets, percent, row.longest_wait) / 1e9
 
+    holders = sorted(row.holders.items(), key=lambda pair: -pair[1][1])
     return {
-        "kind": row.kind,
-        "made": {**_place_document(made), "within": within and within.function},
         "taken": _place_document(taken),
         "acquisitions": row.acquisitions,
         "contended": row.contended,
@@ -221,13 +243,8 @@ def _row_document(made: Place, within: Place | None, taken: Place, row: Row) -> 
             "longest": row.longest_hold / 1e9,
             "longest_by": row.longest_holder,
         },
-        "held_by": _holders(row.holders.items()),
+        "held_by": [
+            {"thread": name, "at": _place_document(place), "waits": count, "seconds": waited / 1e9}
+            for (name, place), (count, waited) in holders
+        ],
     }
-
-
-def _holders(holders: Iterable[tuple[tuple[str, Place], list[int]]]) -> list[dict[str, Any]]:
-    ordered = sorted(holders, key=lambda pair: -pair[1][1])
-    return [
-        {"thread": name, "at": _place_document(place), "waits": count, "seconds": waited / 1e9}
-        for (name, place), (count, waited) in ordered
-    ]

@@ -18,50 +18,64 @@ def table(document: _Document) -> str:
     return "\n".join(_lines(document))
 
 
+def _contended(document: _Document, signals: bool) -> list[tuple[_Document, _Document]]:
+    """Return the places of waits for locks, or for signals, with their locks."""
+    found = [
+        (lock, place)
+        for lock in document["locks"]
+        if (lock["kind"] == "signal") is signals
+        for place in lock["places"]
+        if place["contended"]
+    ]
+    return sorted(found, key=lambda pair: -pair[1]["wait"]["total"])
+
+
+def _sum(found: list[tuple[_Document, _Document]]) -> str:
+    waits = sum(place["contended"] for _, place in found)
+    total = sum(place["wait"]["total"] for _, place in found)
+    return f"{duration(total)} in {waits:,} {'wait' if waits == 1 else 'waits'}"
+
+
 def _lines(document: _Document) -> Iterator[str]:
-    contended = [row for row in document["rows"] if row["contended"]]
-    held_up = [row for row in contended if row["kind"] != "signal"]
-    waits = sum(row["contended"] for row in held_up)
-    total = sum(row["wait"]["total"] for row in held_up)
+    found = _contended(document, signals=False)
     yield (
-        f"lowthreads: {duration(total)} in {waits:,} waits for locks, in "
-        f"{duration(document['seconds'])} (process {document['process']})"
+        f"lowthreads: {_sum(found)} for locks, over {duration(document['seconds'])} "
+        f"(process {document['process']})"
     )
-    if held_up:
-        heads = ("total wait", "waits", "of", "p50", "p99", "longest", "longest hold")
-        yield "  " + "".join(f"{head:>14}" for head in heads)
-    for row in held_up[:TOP]:
-        yield from _row_lines(row)
-    if len(held_up) > TOP:
-        yield f"  and at {len(held_up) - TOP:,} other places"
-    signals = [row for row in contended if row["kind"] == "signal"]
+    if found:
+        heads = ("total wait", "waits", "of", "p50", "p99", "longest")
+        yield "  " + "".join(f"{head:>12}" for head in heads)
+    for lock, place in found[:TOP]:
+        yield from _place_lines(lock, place)
+    if len(found) > TOP:
+        yield f"  and at {len(found) - TOP:,} other places"
+    signals = _contended(document, signals=True)
     if signals:
-        count = sum(row["contended"] for row in signals)
-        took = sum(row["wait"]["total"] for row in signals)
-        yield (
-            f"  besides: {duration(took)} in {count:,} waits for a signal "
-            "(Condition, Event, Queue and the like)"
-        )
+        yield f"  besides: {_sum(signals)} for a signal (Condition, Event, Queue and the like)"
     for limit in document["limits"]:
         yield f"  not all is told apart: {limit}"
 
 
-def _row_lines(row: _Document) -> Iterator[str]:
-    wait, hold = row["wait"], row["hold"]
-    times = (duration(wait[name]) for name in ("p50", "p99", "longest"))
+def _place_lines(lock: _Document, place: _Document) -> Iterator[str]:
+    wait, longest = place["wait"], lock["longest_hold"]
     cells = (
         duration(wait["total"]),
-        f"{row['contended']:,}",
-        f"{row['acquisitions'] + row['gave_up']:,}",
-        *times,
-        duration(hold["longest"]),
+        f"{place['contended']:,}",
+        f"{place['acquisitions'] + place['gave_up']:,}",
+        *(duration(wait[name]) for name in ("p50", "p99", "longest")),
     )
-    yield "  " + "".join(f"{cell:>14}" for cell in cells)
-    within = f" ({row['made']['within']})" if row["made"]["within"] else ""
-    yield f"      {row['kind']} made at {_at(row['made'])}{within}, taken at {_at(row['taken'])}"
-    for holder in row["held_by"][:2]:
+    yield "  " + "".join(f"{cell:>12}" for cell in cells)
+    within = f" ({lock['made']['within']})" if lock["made"]["within"] else ""
+    yield f"      {lock['kind']} made at {_at(lock['made'])}{within}"
+    yield f"      waited for at {_at(place['taken'])}"
+    for holder in place["held_by"][:2]:
         share = holder["seconds"] / wait["total"] if wait["total"] else 1
         yield f"      held by {holder['thread']} at {_at(holder['at'])}: {share:.0%} of the wait"
+    if longest["thread"]:
+        yield (
+            f"      longest hold: {duration(longest['seconds'])} by {longest['thread']} "
+            f"at {_at(longest['at'])}"
+        )
 
 
 def _at(place: _Document) -> str:
