@@ -60,8 +60,11 @@ class Thread:
 Hold = tuple[Thread, Site, int]
 """Who holds a lock, where it was taken, and since when, in nanoseconds."""
 
-Wait = tuple[int, "Hold | None", "tuple[Thread, int] | None"]
-"""Since when it was waited for, who held it then, and who released it last and when."""
+Release = tuple[Thread, int, Hold]
+"""Who released a lock, when, and who had held it."""
+
+Wait = tuple[int, "Hold | None", "Release | None"]
+"""Since when a lock was waited for, who held it then, and the release that ended the wait."""
 
 
 class Observer:
@@ -193,7 +196,10 @@ def _make_take(
         finally:
             if not taken:
                 told.gave_up(self, me, site, now(), (began, holder, None))
-        return (began, holder, self._released) if taken else None
+        release = self._released
+        if holder is None and release is not None:  # it was on its way to another thread
+            holder = release[2]
+        return (began, holder, release) if taken else None
 
     return take
 
@@ -245,7 +251,7 @@ def _make_lock(plain: Any, with_calls: bool) -> tuple[type, Any]:
                 if hold is not None:
                     if hold[0] is not me:
                         self._signal = True
-                    self._released = (me, at)
+                    self._released = (me, at, hold)
                     self._hold = None
             finally:
                 if not unlock(self._handle):
@@ -298,7 +304,7 @@ def _make_rlock(plain: Any) -> type:
         if hold is None or hold[0] is not me:
             return None
         at = now()
-        lock._released = (me, at)
+        lock._released = (me, at, hold)
         lock._hold = None
         return hold, at, me
 

@@ -23,7 +23,7 @@ MAX_ROWS = 20_000
 MAX_HOLDERS = 100
 """That are told apart for a row."""
 
-_NOBODY = ("(unknown)", OTHER.place)
+_NOBODY = ("", OTHER.place)
 
 
 class Row:
@@ -145,8 +145,10 @@ class Profile(Observer):
         row.contended += 1
         if lock._signal:
             row.kind = "signal"
-        named = _NOBODY if holder is None else (holder[0].name(), holder[1].place)
-        row.note_wait(end - began, named)
+        if lock._signal or holder is None:
+            row.note_wait(end - began, _NOBODY)
+        else:
+            row.note_wait(end - began, (holder[0].name(), holder[1].place))
 
     def released(self, lock: Any, hold: Hold, now: int, me: Thread) -> None:
         """Count how long it was held."""
@@ -195,21 +197,21 @@ class Profile(Observer):
         }
 
 
-_LockPlace = tuple[Place, "Place | None"]
+_LockPlace = tuple[Place, "str | None"]
 
 
 def _place_document(place: Place) -> dict[str, Any]:
     return {"file": shown_file(place.file), "line": place.line, "function": place.function}
 
 
-def _lock_document(made: Place, within: Place | None, rows: dict[Place, Row]) -> dict[str, Any]:
+def _lock_document(made: Place, within: str | None, rows: dict[Place, Row]) -> dict[str, Any]:
     signal = any(row.kind == "signal" for row in rows.values())
     kind = "signal" if signal else next(iter(rows.values())).kind
     taken, longest = max(rows.items(), key=lambda pair: pair[1].longest_hold)
     ordered = sorted(rows.items(), key=lambda pair: -pair[1].waited)
     return {
         "kind": kind,
-        "made": {**_place_document(made), "within": within and within.function},
+        "made": {**_place_document(made), "within": within},
         "acquisitions": sum(row.acquisitions for row in rows.values()),
         "contended": sum(row.contended for row in rows.values()),
         "wait": sum(row.waited for row in rows.values()) / 1e9,
@@ -246,5 +248,6 @@ def _row_document(taken: Place, row: Row) -> dict[str, Any]:
         "held_by": [
             {"thread": name, "at": _place_document(place), "waits": count, "seconds": waited / 1e9}
             for (name, place), (count, waited) in holders
+            if name != _NOBODY[0]
         ],
     }

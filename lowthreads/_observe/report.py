@@ -68,14 +68,25 @@ def _place_lines(lock: _Document, place: _Document) -> Iterator[str]:
     within = f" ({lock['made']['within']})" if lock["made"]["within"] else ""
     yield f"      {lock['kind']} made at {_at(lock['made'])}{within}"
     yield f"      waited for at {_at(place['taken'])}"
-    for holder in place["held_by"][:2]:
-        share = holder["seconds"] / wait["total"] if wait["total"] else 1
-        yield f"      held by {holder['thread']} at {_at(holder['at'])}: {share:.0%} of the wait"
+    for at, (seconds, threads) in _holders(place)[:2]:
+        share = f"{seconds / wait['total']:.0%} of the wait" if wait["total"] else "no time"
+        more = f" and {len(threads) - 2} more" if len(threads) > 2 else ""
+        yield f"      held at {at} by {', '.join(threads[:2])}{more}: {share}"
     if longest["thread"]:
         yield (
             f"      longest hold: {duration(longest['seconds'])} by {longest['thread']} "
             f"at {_at(longest['at'])}"
         )
+
+
+def _holders(place: _Document) -> list[tuple[str, tuple[float, list[str]]]]:
+    """Return where it was held, for how long of the wait, and by whom, most first."""
+    found: dict[str, tuple[float, list[str]]] = {}
+    for holder in place["held_by"]:
+        at = _at(holder["at"])
+        seconds, threads = found.get(at, (0.0, []))
+        found[at] = seconds + holder["seconds"], [*threads, holder["thread"]]
+    return sorted(found.items(), key=lambda pair: -pair[1][0])
 
 
 def _at(place: _Document) -> str:

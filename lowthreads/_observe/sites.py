@@ -11,7 +11,7 @@ from functools import lru_cache
 from types import CodeType, FrameType
 from typing import NamedTuple
 
-from .._places import WAITED_IN, is_bootstrap, is_in
+from .._places import WAITED_IN, is_bootstrap, is_in, place_of
 
 MAX_SITES = 50_000
 """So many places are told apart; all later ones are `OTHER`."""
@@ -54,13 +54,13 @@ class Site:
     __slots__ = ("code", "kind", "place", "within")
 
     def __init__(
-        self, place: Place, kind: int, code: CodeType | None = None, within: Place | None = None
+        self, place: Place, kind: int, code: CodeType | None = None, within: str | None = None
     ) -> None:
         self.place = place
         self.kind = kind
         self.code = code  # kept, for it is known by its address
         self.within = within
-        """What the library did there, for a lock that it made; None for the user's own."""
+        """What was called there, such as "Queue.__init__", for a lock that a library made."""
 
     def __str__(self) -> str:
         return str(self.place)
@@ -114,7 +114,7 @@ def site_of_lock(frame: FrameType) -> Site:
         return user
     made = _made.get((site, user))
     if made is None:
-        made = Site(user.place, _USER, within=site.place)
+        made = Site(user.place, _USER, within=place_of(frame).call)
         made = _made.setdefault((site, user), made)
     return made
 

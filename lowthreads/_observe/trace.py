@@ -12,7 +12,7 @@ from itertools import count
 from typing import Any, NamedTuple
 
 from .._lib import lib
-from .locks import Hold, Observer, Thread, Wait
+from .locks import Hold, Observer, Release, Thread, Wait
 from .sites import Site
 
 MAX_EVENTS = 500_000
@@ -28,7 +28,7 @@ class _Span(NamedTuple):
     made: Site
     at: Site
     holder: Hold | None = None
-    released: tuple[Thread, int] | None = None
+    released: Release | None = None
 
 
 class Trace(Observer):
@@ -116,7 +116,7 @@ class Trace(Observer):
             for span in (_Span(*each) for each in list(thread.events)):
                 if span.released is None or not span.start <= span.released[1] <= span.end:
                     continue
-                releaser, at = span.released
+                releaser, at, _ = span.released
                 if releaser not in numbers or releaser is thread:
                     continue
                 common = {"cat": "lock", "name": "release", "id": next(ids), "pid": process}
