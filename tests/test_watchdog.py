@@ -5,15 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import textwrap
 from pathlib import Path
 
 import pytest
 
-import lowthreads
 from lowthreads.__main__ import main
-from support import LIMIT
+from support import run_on_lowthreads
 
 PRELUDE = """
 import os, sys, threading, time
@@ -35,22 +33,8 @@ def cycle(count, kind=threading.Lock):
 def run(
     tmp_path: Path, options: list[str], body: str, *arguments: str, status: int = 0
 ) -> subprocess.CompletedProcess[str]:
-    program = tmp_path / "program.py"
-    program.write_text(PRELUDE + textwrap.dedent(body))
-    path = os.pathsep.join(
-        filter(None, [str(Path(lowthreads.__file__).parents[1]), os.environ.get("PYTHONPATH")])
-    )
-    done = subprocess.run(
-        [sys.executable, "-m", "lowthreads", "run", *options, str(program), *arguments],
-        env={**os.environ, "PYTHONPATH": path},
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=LIMIT,
-        check=False,
-    )
-    assert done.returncode == status, done
-    return done
+    program = PRELUDE + textwrap.dedent(body)
+    return run_on_lowthreads(tmp_path, options, program, *arguments, status=status)
 
 
 @pytest.mark.parametrize("kind", ["Lock", "RLock"])

@@ -39,11 +39,12 @@ _CPYTHON = sys.implementation.name == "cpython"
 class Thread:
     """A thread that has used an observed lock, and what observers note of it."""
 
-    __slots__ = ("busy", "events", "held", "ident", "named", "rows")
+    __slots__ = ("busy", "ended", "events", "held", "ident", "named", "rows")
 
     def __init__(self) -> None:
         self.ident = get_ident()
         self.named = ""
+        self.ended = False
         self.rows: Any = None  # profile.py
         self.events: Any = None  # trace.py
         self.held: list[Any] = []  # lock_order.py
@@ -51,10 +52,11 @@ class Thread:
 
     def name(self) -> str:
         """Return the name that `threading` has for it now, or had at the last call."""
-        name = name_of(self.ident)
-        if not self.named or not name.startswith("thread 0x"):
-            self.named = name
-        return self.named
+        if not self.ended:  # else the ident may be another one's
+            name = name_of(self.ident)
+            if not self.named or not name.startswith("thread 0x"):
+                self.named = name
+        return self.named or f"thread {self.ident:#x}"
 
 
 Hold = tuple[Thread, Site, int]
@@ -137,6 +139,7 @@ class _End:
         self.me = me
 
     def __del__(self) -> None:
+        self.me.ended = True
         _told.thread_ended(self.me)
 
 
@@ -189,8 +192,10 @@ def _make_take(
         self: Any, handle: Any, nanoseconds: int, marks: int, me: Thread, site: Site
     ) -> Wait | None:
         began, holder, taken = now(), self._hold, False
-        if holder is not None and holder[0] is me:
-            self._signal = True  # it is for another thread to release it
+        if holder is not None:
+            holder[0].name()  # it may have ended when the wait has
+            if holder[0] is me:
+                self._signal = True  # it is for another thread to release it
         try:
             taken = wait(handle, nanoseconds, awaited, marks)
         finally:
