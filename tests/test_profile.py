@@ -218,14 +218,15 @@ if __name__ == "__main__":
 def test_the_child_of_a_fork_has_its_own(tmp_path: Path) -> None:
     body = """
 lock = threading.Lock()
-with lock:
-    pid = os.fork()
-    if pid == 0:
-        lock._at_fork_reinit()
-        contend(lock, 2, take)
-        sys.exit()
-    assert os.waitpid(pid, 0)[1] == 0
-    print(pid)
+lock.acquire()
+pid = os.fork()
+if pid == 0:
+    lock._at_fork_reinit()
+    contend(lock, 2, take)
+    sys.exit()
+assert os.waitpid(pid, 0)[1] == 0
+lock.release()
+print(pid)
 """
     done = run_on_lowthreads(tmp_path, ["--profile=p.json"], PRELUDE + body)
     line = line_of("lock = threading", tmp_path)
@@ -338,11 +339,14 @@ class Ended(Exception): pass
 def end(*args): raise Ended
 signal.signal(signal.SIGUSR1, end)
 lock = threading.Lock()
+ready = threading.Event()
 def interrupt():
+    ready.wait()
     while not lowthreads.waits(): time.sleep(0.001)
     os.kill(os.getpid(), signal.SIGUSR1)
 lock.acquire()
 threading.Thread(target=interrupt).start()
+ready.set()
 try:
     lock.acquire()
 except Ended:
@@ -361,14 +365,14 @@ def test_places_and_holders_are_bounded() -> None:
         import threading
         from lowthreads._observe import locks, profile, sites
         sites.MAX_SITES = len(sites._sites) + 30
-        profile.MAX_ROWS = 20
+        profile.MAX_ROWS = 10
         counted = profile.Profile()
         locks.start(counted)
         for i in range(60):
             exec(compile("with threading.Lock(): pass", f"file{i}.py", "exec"))
         locks.stop(counted)
         document = counted.document()
-        assert len(document["locks"]) <= 21, len(document["locks"])
+        assert len(document["locks"]) <= 11, len(document["locks"])
         assert sum(lock["acquisitions"] for lock in document["locks"]) == 60
         assert len(document["limits"]) == 2, document["limits"]
         row = profile.Row("lock")
