@@ -82,8 +82,9 @@ def _lines(inversion: Inversion) -> Iterator[str]:
             f"  {before}{order.thread} took the lock made at {order.taken} "
             f"while it held the one made at {order.held}, taken at {order.held_at}"
         )
-        frames = [traceback.FrameSummary(each.file, each.line, each.function) for each in
-                  order.stack]
+        frames = [
+            traceback.FrameSummary(each.file, each.line, each.function) for each in order.stack
+        ]
         for entry in traceback.format_list(frames):
             yield from (f"  {line}" for line in entry.rstrip("\n").split("\n"))
     if inversion.same_class:
@@ -167,9 +168,7 @@ class LockOrder(Observer):
                 after[made] = None
 
     def _learn(self, held: Any, hold: Hold, lock: Any, me: Thread, frame: FrameType) -> None:
-        order = Order(
-            me.name(), held._made.place, hold[1].place, lock._made.place, stack_of(frame)
-        )
+        order = Order(me.name(), held._made.place, hold[1].place, lock._made.place, stack_of(frame))
         add = self._add_pair if held._made is lock._made else self._add
         inversion = self._alone(me, add, held, lock, order)
         if inversion is None:

@@ -238,18 +238,18 @@ def _make_lock(plain: Any, with_calls: bool) -> tuple[type, Any]:
         __slots__ = _SLOTS
 
         @wraps(_lock.LockMethods.acquire)
-        def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        def acquire(self: Any, blocking: bool = True, timeout: float = -1) -> bool:
             nanoseconds = UNBOUNDED
             if timeout is not DEFAULT or blocking is not True:
                 nanoseconds = check_timeout(blocking, timeout)
             return take(self, nanoseconds, fresh, _getframe(1))
 
         @wraps(_lock.LockMethods.__enter__)
-        def __enter__(self) -> bool:
+        def __enter__(self: Any) -> bool:
             return take(self, UNBOUNDED, scoped, _getframe(1))
 
         @wraps(_lock.LockMethods.release)
-        def release(self) -> None:
+        def release(self: Any) -> None:
             hold = self._hold
             try:
                 me, at = me_of(), now()
@@ -265,25 +265,25 @@ def _make_lock(plain: Any, with_calls: bool) -> tuple[type, Any]:
                 told.released(self, hold, at, me)
 
         @wraps(_lock.LockMethods.__exit__)
-        def __exit__(self, *exc_info: object) -> None:
+        def __exit__(self: Any, *exc_info: object) -> None:
             self.release()
 
         acquire_lock = acquire
         release_lock = release
 
-        def _at_fork_reinit(self) -> None:
+        def _at_fork_reinit(self: Any) -> None:
             reinit(self)
             self._hold = self._released = None
 
-    def make(cls: type, frame: FrameType) -> Any:
-        lock = new(cls)
+    def make(cls: Any, frame: FrameType) -> Any:
+        lock: Any = new(cls)
         if _CPYTHON:  # where it would be made anew for each call
             lock._handle = plain._handle.__get__(lock)
         return fill(lock, frame)
 
     _rename(ObservedLock, "lock", plain)
     if with_calls:
-        ObservedLock.__new__ = lambda cls: make(cls, _getframe(1))  # type: ignore[method-assign, assignment]
+        ObservedLock.__new__ = lambda cls: make(cls, _getframe(1))  # type: ignore[method-assign]
         return ObservedLock, ObservedLock
 
     def allocate_lock() -> Any:
@@ -322,7 +322,7 @@ def _make_rlock(plain: Any) -> type:
             return fill(lock, _getframe(1))
 
         @wraps(_rlock.RLockMethods.acquire)
-        def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        def acquire(self: Any, blocking: bool = True, timeout: float = -1) -> bool:
             nanoseconds = UNBOUNDED
             if timeout is not DEFAULT or blocking is not True:
                 nanoseconds = check_timeout(blocking, timeout)
@@ -332,14 +332,14 @@ def _make_rlock(plain: Any) -> type:
             return take(self, nanoseconds, fresh, _getframe(1))
 
         @wraps(_rlock.RLockMethods.__enter__)
-        def __enter__(self) -> bool:
+        def __enter__(self: Any) -> bool:
             hold = self._hold
             if hold is not None and hold[0] is me_of():
                 return take_again(self._handle, UNBOUNDED)
             return take(self, UNBOUNDED, fresh, _getframe(1))
 
         @wraps(_rlock.RLockMethods.release)
-        def release(self) -> None:
+        def release(self: Any) -> None:
             handle, ended = self._handle, None
             try:
                 if levels(handle) == 1:
@@ -351,11 +351,11 @@ def _make_rlock(plain: Any) -> type:
                 told.released(self, *ended)
 
         @wraps(_rlock.RLockMethods.__exit__)
-        def __exit__(self, *exc_info: object) -> None:
+        def __exit__(self: Any, *exc_info: object) -> None:
             self.release()
 
         @wraps(_rlock.RLockMethods._release_save)
-        def _release_save(self) -> tuple[int, int]:
+        def _release_save(self: Any) -> tuple[int, int]:
             ended = end(self)
             saved: tuple[int, int] = release_save(self)
             if ended is not None:
@@ -363,7 +363,7 @@ def _make_rlock(plain: Any) -> type:
             return saved
 
         @wraps(_rlock.RLockMethods._acquire_restore)
-        def _acquire_restore(self, state: tuple[int, int]) -> None:
+        def _acquire_restore(self: Any, state: tuple[int, int]) -> None:
             waited = site = None
             try:
                 me, frame = me_of(), _getframe(1)
@@ -377,7 +377,7 @@ def _make_rlock(plain: Any) -> type:
                 self._hold = hold = (me, site, now())
                 told.acquired(self, hold, waited and (*waited, self._released))
 
-        def _at_fork_reinit(self) -> None:
+        def _at_fork_reinit(self: Any) -> None:
             reinit(self)
             self._hold = self._released = None
 

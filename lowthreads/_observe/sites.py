@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cache
 from types import CodeType, FrameType
 from typing import NamedTuple
 
@@ -38,7 +38,7 @@ class Place(NamedTuple):
         return f"{shown_file(self.file)}:{self.line}" if self.line else self.file
 
 
-@lru_cache(maxsize=None)
+@cache
 def shown_file(file: str) -> str:
     """Return a file's name, relative if it is below the folder where the program began."""
     try:
