@@ -109,7 +109,7 @@ class _Told:
         for name in (name for name in vars(Observer) if not name.startswith("_")):
             setattr(self, name, self._to_each(name))
 
-    def _to_each(self, name: str) -> Callable[..., None]:
+    def _to_each(self, name: str) -> Callable[..., None] | None:
         calls = [
             getattr(each, name)
             for each in self.observers
@@ -117,6 +117,8 @@ class _Told:
         ]
         if len(calls) == 1:
             return calls[0]  # type: ignore[no-any-return]
+        if not calls and name == "taking":
+            return None  # few want it
 
         def tell(*args: Any) -> None:
             for call in calls:
@@ -170,7 +172,7 @@ def _make_take(
             except AttributeError:
                 me = _begin()
             site = site_of(frame)
-            if nanoseconds:
+            if nanoseconds and told.taking is not None:
                 told.taking(self, me, site, frame, self._hold)
             waited = None
             if not attempt(handle, marks):
@@ -230,7 +232,7 @@ class _LockKind(type):
 def _make_lock(plain: Any, with_calls: bool) -> tuple[type, Any]:
     """Return the type of observed locks, and what allocates one."""
     take = _make_take(lib.lt_lock_settle, lib.lt_lock_try_marked, lib.LT_FOR_LOCK, lib.lt_lock_undo)
-    told, now, me_of, unlock = _told, lib.lt_now, _me, lib.lt_ffi_lock_release
+    here, told, now, unlock = _here, _told, lib.lt_now, lib.lt_ffi_lock_release
     fresh, scoped = lib.LT_FRESH, lib.LT_FRESH | lib.LT_SCOPED
     fill, new, reinit = _fill, _lock.lock.__new__, plain._at_fork_reinit
 
@@ -252,7 +254,11 @@ def _make_lock(plain: Any, with_calls: bool) -> tuple[type, Any]:
         def release(self: Any) -> None:
             hold = self._hold
             try:
-                me, at = me_of(), now()
+                at = now()
+                try:
+                    me = here.me
+                except AttributeError:
+                    me = _begin()
                 if hold is not None:
                     if hold[0] is not me:
                         self._signal = True
@@ -368,7 +374,8 @@ def _make_rlock(plain: Any) -> type:
             try:
                 me, frame = me_of(), _getframe(1)
                 site = site_of(frame)
-                told.taking(self, me, site, frame, None)
+                if told.taking is not None:
+                    told.taking(self, me, site, frame, None)
                 if locked(self._handle):
                     waited = now(), self._hold
             finally:

@@ -156,7 +156,10 @@ class Profile(Observer):
         if taker is not me or lock._signal:
             self._row(me, lock, site).kind = "signal"
             return
-        row = self._row(me, lock, site)
+        try:
+            row = me.rows[lock._made, site]
+        except (KeyError, TypeError):
+            row = self._row(me, lock, site)
         held = now - since
         row.held += held
         if held > row.longest_hold:
