@@ -58,12 +58,10 @@ def test_an_inversion_is_reported_once_with_both_stacks(tmp_path: Path) -> None:
     lines = [line.strip() for line in text.splitlines()]
     assert reports(text) == 1
     assert lines[1] == (
-        f"t2 took the lock made at {a} while it held the one made at {b}, "
-        f"taken at program.py:{FIRST + 7}"
+        f"t2 took lock {a} while it held lock {b} (taken at program.py:{FIRST + 7})"
     )
     before = lines.index(
-        f"before, t1 took the lock made at {b} while it held the one made at {a}, "
-        f"taken at program.py:{FIRST + 3}"
+        f"before, t1 took lock {b} while it held lock {a} (taken at program.py:{FIRST + 3})"
     )
     assert any(f"line {FIRST + 8}, in two" in line for line in lines[1:before])
     assert "with a:" in lines[1:before]
@@ -103,7 +101,7 @@ run(nest, c, a, name="ca")
 """
     text = order(tmp_path, body)
     assert reports(text) == 1
-    told = [line.split()[0:2] for line in text.splitlines() if " took the lock made at " in line]
+    told = [line.split()[0:2] for line in text.splitlines() if " took lock " in line]
     assert told == [["ca", "took"], ["before,", "ab"], ["before,", "bc"]]
 
 
@@ -389,3 +387,13 @@ def test_what_is_remembered_is_bounded() -> None:
         assert not found, found
         """
     )
+
+
+def test_the_example(tmp_path: Path) -> None:
+    program = str(Path(__file__).resolve().parents[1] / "examples" / "inversion.py")
+    done = run_on_lowthreads(tmp_path, ["--lock-order"], program)
+    assert done.stdout == "100 100\n"
+    assert reports(done.stderr) == 1
+    accepted = tmp_path / "accepted.txt"
+    accepted.write_text("examples/inversion.py:main inversion.py:main")
+    assert run_on_lowthreads(tmp_path, [f"--lock-order={accepted}"], program).stderr == ""

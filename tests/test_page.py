@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from support import run_on_lowthreads, wait_until
 from test_profile import PRELUDE
 from test_trace import PROGRAM
+
+from support import run_on_lowthreads, wait_until
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium: nox -s page has it")
 
@@ -119,7 +119,7 @@ def test_text_can_be_read(page: Any) -> None:
         const back = light(getComputedStyle(document.body).backgroundColor);
         return [...document.querySelectorAll("p, td, th, figcaption, svg text, svg tspan")]
             .map(each => getComputedStyle(each))
-            .map(style => light(style.fill && style.fill != "rgb(0, 0, 0)" ? style.fill : style.color))
+            .map(each => light(each.fill != "rgb(0, 0, 0)" ? each.fill : each.color))
             .map(text => (Math.max(text, back) + 0.05) / (Math.min(text, back) + 0.05));
     """
     assert min(page.execute_script(contrast)) > 4.5

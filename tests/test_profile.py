@@ -441,3 +441,19 @@ def test_a_page_holds_the_whole_profile(tmp_path: Path) -> None:
     document = json.loads(page[start : page.index(";\n", start)])
     assert document["program"] == ["program.py", "</script>"]
     assert made_at(document, line_of("contend(threading", tmp_path))["contended"] == 1
+
+
+def test_the_example_and_how_it_is_mended(tmp_path: Path) -> None:
+    waits = {}
+    for name in ("slow_lock", "slow_lock_mended"):
+        options = [f"--profile={name}.json"]
+        done = run_on_lowthreads(tmp_path, options, str(EXAMPLES / f"{name}.py"))
+        waits[name] = json.loads((tmp_path / f"{name}.json").read_text())["locks"]
+        if name == "slow_lock":
+            assert "slow_lock.py:25 in of" in done.stderr
+    slow, mended = (
+        sum(lock["wait"] for lock in locks if lock["kind"] != "signal") for locks in waits.values()
+    )
+    # Three always wait for a fourth, that is for 0.01 s each time; then nobody for as long.
+    assert slow > 0.5
+    assert mended < slow / 2

@@ -75,16 +75,17 @@ class Inversion(NamedTuple):
 
 
 def _lines(inversion: Inversion) -> Iterator[str]:
-    yield f"lowthreads: lock order inversion (process {os.getpid()})"
+    yield (
+        f"lowthreads: lock order inversion (process {os.getpid()}); "
+        "a lock is named by where it was made"
+    )
     for number, order in enumerate(inversion.orders):
-        before = "" if number == 0 else "before, "
+        before = "before, " if number else ""
         yield (
-            f"  {before}{order.thread} took the lock made at {order.taken} "
-            f"while it held the one made at {order.held}, taken at {order.held_at}"
+            f"  {before}{order.thread} took lock {order.taken} "
+            f"while it held lock {order.held} (taken at {order.held_at})"
         )
-        frames = [
-            traceback.FrameSummary(each.file, each.line, each.function) for each in order.stack
-        ]
+        frames = [traceback.FrameSummary(*each) for each in order.stack]
         for entry in traceback.format_list(frames):
             yield from (f"  {line}" for line in entry.rstrip("\n").split("\n"))
     if inversion.same_class:
