@@ -17,8 +17,8 @@ class Bank:
 
 def move(giver, taker, money):
     with giver.lock:
+        giver.money -= money
         with taker.lock:
-            giver.money -= money
             taker.money += money
 
 
