@@ -318,6 +318,27 @@ def test_observed_locks_are_locks() -> None:
     )
 
 
+def test_a_thread_that_does_nothing_but_take_a_lock() -> None:
+    run_child(
+        """
+        import lowthreads
+        lowthreads.install()
+        import _thread, time
+        from lowthreads._observe import locks, lock_order, profile, trace
+        for each in (profile.Profile(), trace.Trace(), lock_order.LockOrder()):
+            locks.start(each)
+        for lock in (_thread.allocate_lock(), _thread.RLock()):
+            taken = _thread.allocate_lock()
+            taken.acquire()
+            _thread.start_new_thread(lock.acquire, ())
+            while not lock.acquire(False) and "unlocked" in repr(lock):
+                pass
+            _thread.start_new_thread(taken.release, ())
+            taken.acquire()
+        """
+    )
+
+
 def test_observing_needs_an_installation() -> None:
     run_child(
         """

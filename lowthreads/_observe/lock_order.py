@@ -120,7 +120,7 @@ class LockOrder(Observer):
         self._learning = _plain_lock()  # not an observed one
 
     def taking(
-        self, lock: Any, me: Thread, site: Site, frame: FrameType, hold: Hold | None
+        self, lock: Any, me: Thread, site: Site, frame: FrameType | None, hold: Hold | None
     ) -> None:
         """Note what it comes after."""
         if not me.held or lock._signal or me.busy or (hold is not None and hold[0] is me):
@@ -168,7 +168,7 @@ class LockOrder(Observer):
             if made in after:
                 after[made] = None
 
-    def _learn(self, held: Any, hold: Hold, lock: Any, me: Thread, frame: FrameType) -> None:
+    def _learn(self, held: Any, hold: Hold, lock: Any, me: Thread, frame: FrameType | None) -> None:
         order = Order(me.name(), held._made.place, hold[1].place, lock._made.place, stack_of(frame))
         add = self._add_pair if held._made is lock._made else self._add
         inversion = self._alone(me, add, held, lock, order)

@@ -77,7 +77,7 @@ class Observer:
     """
 
     def taking(
-        self, lock: Any, me: Thread, site: Site, frame: FrameType, hold: Hold | None
+        self, lock: Any, me: Thread, site: Site, frame: FrameType | None, hold: Hold | None
     ) -> None:
         """The thread will take the lock, and wait if need be; `hold` is who has it."""
 
@@ -140,9 +140,9 @@ class _End:
     def __init__(self, me: Thread) -> None:
         self.me = me
 
-    def __del__(self) -> None:
+    def __del__(self, told: _Told = _told) -> None:  # the module may be no more
         self.me.ended = True
-        _told.thread_ended(self.me)
+        told.thread_ended(self.me)
 
 
 def _begin() -> Thread:
@@ -158,11 +158,14 @@ def _me() -> Thread:
 
 def _make_take(
     settle: Any, attempt: Any, awaited: int, undo: Any
-) -> Callable[[Any, int, int, FrameType], bool]:
-    """Return what takes a lock that the thread doesn't hold: see `LockMethods.acquire`."""
+) -> Callable[[Any, int, int], bool]:
+    """Return what takes a lock that the thread doesn't hold: see `LockMethods.acquire`.
+
+    A method of the lock must call it, for it looks at who called that.
+    """
     here, told, now = _here, _told, lib.lt_now  # what is in no module goes last at exit
 
-    def take(self: Any, nanoseconds: int, marks: int, frame: FrameType) -> bool:
+    def take(self: Any, nanoseconds: int, marks: int) -> bool:
         handle = self._handle
         hold = None
         settle(handle)
@@ -171,6 +174,10 @@ def _make_take(
                 me = here.me
             except AttributeError:
                 me = _begin()
+            try:
+                frame = _getframe(2)
+            except ValueError:  # a thread that does nothing but this
+                frame = None
             site = site_of(frame)
             if nanoseconds and told.taking is not None:
                 told.taking(self, me, site, frame, self._hold)
@@ -214,7 +221,7 @@ def _make_take(
 _SLOTS = ("_handle", "_hold", "_made", "_number", "_released", "_signal")
 
 
-def _fill(lock: Any, frame: FrameType) -> Any:
+def _fill(lock: Any, frame: FrameType | None) -> Any:
     lock._made = site_of_lock(frame)
     lock._hold = lock._released = lock._number = None
     # One that a Condition waits for is a signal from the start.
@@ -244,11 +251,11 @@ def _make_lock(plain: Any, with_calls: bool) -> tuple[type, Any]:
             nanoseconds = UNBOUNDED
             if timeout is not DEFAULT or blocking is not True:
                 nanoseconds = check_timeout(blocking, timeout)
-            return take(self, nanoseconds, fresh, _getframe(1))
+            return take(self, nanoseconds, fresh)
 
         @wraps(_lock.LockMethods.__enter__)
         def __enter__(self: Any) -> bool:
-            return take(self, UNBOUNDED, scoped, _getframe(1))
+            return take(self, UNBOUNDED, scoped)
 
         @wraps(_lock.LockMethods.release)
         def release(self: Any) -> None:
@@ -281,7 +288,7 @@ def _make_lock(plain: Any, with_calls: bool) -> tuple[type, Any]:
             reinit(self)
             self._hold = self._released = None
 
-    def make(cls: Any, frame: FrameType) -> Any:
+    def make(cls: Any, frame: FrameType | None) -> Any:
         lock: Any = new(cls)
         if _CPYTHON:  # where it would be made anew for each call
             lock._handle = plain._handle.__get__(lock)
@@ -289,11 +296,11 @@ def _make_lock(plain: Any, with_calls: bool) -> tuple[type, Any]:
 
     _rename(ObservedLock, "lock", plain)
     if with_calls:
-        ObservedLock.__new__ = lambda cls: make(cls, _getframe(1))  # type: ignore[method-assign]
+        ObservedLock.__new__ = lambda cls: make(cls, _getframe().f_back)  # type: ignore[method-assign]
         return ObservedLock, ObservedLock
 
     def allocate_lock() -> Any:
-        return make(ObservedLock, _getframe(1))
+        return make(ObservedLock, _getframe().f_back)
 
     return ObservedLock, _Builtin(allocate_lock)
 
@@ -325,7 +332,7 @@ def _make_rlock(plain: Any) -> type:
         def __new__(cls, *args: Any, **kwargs: Any) -> Any:
             lock = plain.__new__(cls, *args, **kwargs)
             lock._handle = handle_of(lock)
-            return fill(lock, _getframe(1))
+            return fill(lock, _getframe().f_back)
 
         @wraps(_rlock.RLockMethods.acquire)
         def acquire(self: Any, blocking: bool = True, timeout: float = -1) -> bool:
@@ -335,14 +342,14 @@ def _make_rlock(plain: Any) -> type:
             hold = self._hold
             if hold is not None and hold[0] is me_of():
                 return take_again(self._handle, nanoseconds)
-            return take(self, nanoseconds, fresh, _getframe(1))
+            return take(self, nanoseconds, fresh)
 
         @wraps(_rlock.RLockMethods.__enter__)
         def __enter__(self: Any) -> bool:
             hold = self._hold
             if hold is not None and hold[0] is me_of():
                 return take_again(self._handle, UNBOUNDED)
-            return take(self, UNBOUNDED, fresh, _getframe(1))
+            return take(self, UNBOUNDED, fresh)
 
         @wraps(_rlock.RLockMethods.release)
         def release(self: Any) -> None:
@@ -372,7 +379,7 @@ def _make_rlock(plain: Any) -> type:
         def _acquire_restore(self: Any, state: tuple[int, int]) -> None:
             waited = site = None
             try:
-                me, frame = me_of(), _getframe(1)
+                me, frame = me_of(), _getframe().f_back
                 site = site_of(frame)
                 if told.taking is not None:
                     told.taking(self, me, site, frame, None)

@@ -100,7 +100,7 @@ def site_of(frame: FrameType | None) -> Site:
     return first or OTHER
 
 
-def site_of_lock(frame: FrameType) -> Site:
+def site_of_lock(frame: FrameType | None) -> Site:
     """Return where a lock is made: what a library makes at a line of the user's is of its own."""
     user = site_of(frame)
     inner: FrameType | None = frame

@@ -15,8 +15,8 @@ from .._lib import lib
 from .locks import Hold, Observer, Release, Thread, Wait
 from .sites import Site
 
-MAX_EVENTS = 500_000
-"""Some 100 bytes of memory each, and 200 of the file."""
+MAX_EVENTS = 200_000
+"""Some 250 bytes each, here and in the file."""
 
 
 class _Span(NamedTuple):
@@ -38,6 +38,7 @@ class Trace(Observer):
         self._began = lib.lt_now()
         self._threads: list[Thread] = []
         self._numbers = count()
+        self._arrow_ids = count(1)
         self.dropped = False
 
     def _add(self, me: Thread, *span: Any) -> None:
@@ -75,59 +76,49 @@ class Trace(Observer):
         self.__init__()  # type: ignore[misc]
         me.events = None
 
-    def document(self) -> dict[str, Any]:
-        """Return the trace, in the format's object form."""
+    def events(self) -> Iterator[dict[str, Any]]:
+        """Yield the format's events, in no order."""
         process = os.getpid()
         numbers = {thread: number for number, thread in enumerate(list(self._threads), 1)}
         lanes: list[_Lane] = []
-        events: list[dict[str, Any]] = []
         for thread, number in numbers.items():
-            spans = sorted(
-                (_Span(*each) for each in list(thread.events)),
-                key=lambda span: (span.start, -span.end),
-            )
+            spans = [_Span(*each) for each in list(thread.events)]
+            arrows = self._arrows(spans, thread, numbers, process)
+            spans.sort(key=lambda span: (span.start, -span.end))
             first = _Lane(process, number, thread.named)
-            events += _lay_out(spans, first, lanes, len(numbers))
-        arrows = self._arrows(numbers, process)
-        return {
-            "traceEvents": [
-                *_names(process, lanes),
-                *(self._timed(event) for event in events),
-                *(self._timed(event) for event in arrows),
-            ],
-            "displayTimeUnit": "ns",
-            "otherData": {
-                "made by": "lowthreads",
-                "dropped": f"all but the first {MAX_EVENTS:,} events" if self.dropped else "none",
-            },
-        }
+            for event in (*_lay_out(spans, first, lanes, len(numbers)), *arrows):
+                event["ts"] = (event["ts"] - self._began) / 1000  # microseconds
+                if "dur" in event:
+                    event["dur"] /= 1000
+                yield event
+        yield from _names(process, lanes)
 
-    def _timed(self, event: dict[str, Any]) -> dict[str, Any]:
-        """Return the event in the format's microseconds."""
-        event["ts"] = (event["ts"] - self._began) / 1000
-        if "dur" in event:
-            event["dur"] /= 1000
-        return event
-
-    def _arrows(self, numbers: dict[Thread, int], process: int) -> Iterator[dict[str, Any]]:
+    def _arrows(
+        self, spans: list[_Span], thread: Thread, numbers: dict[Thread, int], process: int
+    ) -> Iterator[dict[str, Any]]:
         """From each release that ended a wait to that wait."""
-        ids = count(1)
-        for thread, number in numbers.items():
-            for span in (_Span(*each) for each in list(thread.events)):
-                if span.released is None or not span.start <= span.released[1] <= span.end:
-                    continue
-                releaser, at, _ = span.released
-                if releaser not in numbers or releaser is thread:
-                    continue
-                common = {"cat": "lock", "name": "release", "id": next(ids), "pid": process}
-                # A moment before the ends: the arrow is tied to what goes on at either one.
-                yield {**common, "ph": "s", "tid": numbers[releaser], "ts": at - 1}
-                yield {**common, "ph": "f", "bp": "e", "tid": number, "ts": span.end - 1}
+        for span in spans:
+            if span.released is None or not span.start <= span.released[1] <= span.end:
+                continue
+            releaser, at, _ = span.released
+            if releaser not in numbers or releaser is thread:
+                continue
+            number = next(self._arrow_ids)
+            common = {"cat": "lock", "name": "release", "id": number, "pid": process}
+            # A moment before the ends: an arrow is tied to what goes on at either one.
+            yield {**common, "ph": "s", "tid": numbers[releaser], "ts": at - 1}
+            yield {**common, "ph": "f", "bp": "e", "tid": numbers[thread], "ts": span.end - 1}
 
     def write(self, path: str) -> None:
-        """Write it to a file."""
+        """Write it to a file, in the format's object form."""
+        dropped = f"all but the first {MAX_EVENTS:,} events" if self.dropped else "none"
+        head = {"made by": "lowthreads", "dropped": dropped}
         with open(path, "w", encoding="utf-8") as file:
-            json.dump(self.document(), file, separators=(",", ":"))
+            # Event by event: all at once, they would take far more memory than here.
+            file.write(f'{{"displayTimeUnit":"ns","otherData":{json.dumps(head)},"traceEvents":[')
+            for number, event in enumerate(self.events()):
+                file.write((",\n" if number else "\n") + json.dumps(event))
+            file.write("\n]}\n")
 
 
 class _Lane:
