@@ -5,6 +5,7 @@ are run by name (`nox --list`).  LOWTHREADS_PYTHONS="3.9 pypy3" leaves all other
 """
 
 import os
+import shutil
 import sys
 
 import nox
@@ -212,3 +213,30 @@ def bench(session: nox.Session) -> None:
     """Side by side with the interpreter's own `_thread`."""
     session.install(".")
     session.run("python", "benchmarks/compare.py", *session.posargs)
+
+
+@nox.session(python=PYTHONS)
+def stdlib_observed(session: nox.Session) -> None:
+    """The interpreter's own thread tests again, with all that can be observed being observed."""
+    session.install(".")
+    suites = ["test.test_thread", "test.test_threading", "test.test_queue"]
+    session.run("python", "tools/stdlib.py", "--observe", *(session.posargs or suites))
+
+
+@nox.session
+def page(session: nox.Session) -> None:
+    """The profile's page, and the trace in speedscope, in Chromium (Debian's chromium-driver)."""
+    session.install(".[test]", "selenium", env=STRICT)
+    env = {}
+    if shutil.which("npm"):
+        folder = session.create_tmp()
+        session.run("npm", "install", "--silent", "--prefix", folder, "speedscope", external=True)
+        env["LOWTHREADS_SPEEDSCOPE"] = f"{folder}/node_modules/speedscope/dist/release"
+    session.run("python", "-m", "pytest", "tests/test_page.py", *session.posargs, env=env)
+
+
+@nox.session(python=PYTHONS)
+def bench_observe(session: nox.Session) -> None:
+    """What observing locks costs."""
+    session.install(".")
+    session.run("python", "benchmarks/observe.py", *session.posargs)

@@ -20,6 +20,7 @@ from . import __version__
 from ._check import LIMIT, PARTS
 
 if TYPE_CHECKING:
+    from ._observe.options import Options as ObserveOptions
     from ._watchdog import Options
 
 Command = Callable[[argparse.Namespace], int]
@@ -57,7 +58,7 @@ def _run(given: argparse.Namespace) -> int:
         program = program[1:]
     if not program:
         given.parser.error("no program to run")
-    run(program, _watch_options(given))
+    run(program, _watch_options(given), _observe_options(given))
 
 
 def _watch_options(given: argparse.Namespace) -> Options | None:
@@ -70,6 +71,30 @@ def _watch_options(given: argparse.Namespace) -> Options | None:
         given.report_after or 0.0,
         given.dump_signal or default_signal(),
     )
+
+
+def _observe_options(given: argparse.Namespace) -> ObserveOptions | None:
+    if given.profile is given.trace is given.lock_order is None:
+        return None
+    from ._observe.options import Options
+
+    return Options(given.profile, given.trace, given.lock_order)
+
+
+def _profile_file(path: str) -> str:
+    if path and not path.endswith((".json", ".html")):
+        raise argparse.ArgumentTypeError(f"{path}: not a .json or .html file")
+    return path
+
+
+def _accepted_file(path: str) -> str:
+    from ._observe.accepted import read_accepted
+
+    try:
+        read_accepted(path)
+    except (OSError, ValueError) as error:
+        raise argparse.ArgumentTypeError(f"{path}: {error}") from None
+    return path
 
 
 def _seconds(text: str) -> float:
@@ -156,12 +181,36 @@ def make_parser() -> argparse.ArgumentParser:
         help="the signal that makes the program report (default, if one of these is given: "
         "SIGQUIT, which Ctrl-\\ sends; on Windows SIGBREAK, which Ctrl-Break sends)",
     )
+    run.add_argument(
+        "--profile",
+        nargs="?",
+        const="",
+        type=_profile_file,
+        metavar="FILE",
+        help="say at the end which locks were waited for, where, and who held them; with "
+        "=FILE.json or =FILE.html, there too",
+    )
+    run.add_argument(
+        "--trace",
+        metavar="FILE",
+        help="write the waits and holds of each thread to a file for Perfetto or speedscope",
+    )
+    run.add_argument(
+        "--lock-order",
+        nargs="?",
+        const="",
+        type=_accepted_file,
+        metavar="FILE",
+        help="report locks that are taken in different orders, which can deadlock; with =FILE, "
+        "but for the pairs in it",
+    )
     run.add_argument("program", nargs=argparse.REMAINDER, help="as after `python`")
     return parser
 
 
-# The options of `run` that take a value.
-_OF_RUN = ("--on-deadlock", "--report-after", "--dump-signal")
+# The options of `run` that take a value, and those that may have one after `=`.
+_OF_RUN = ("--on-deadlock", "--report-after", "--dump-signal", "--trace")
+_OF_RUN_ALONE = ("--profile", "--lock-order")
 
 
 def _protect_program(arguments: Sequence[str]) -> list[str]:
@@ -169,8 +218,8 @@ def _protect_program(arguments: Sequence[str]) -> list[str]:
     if arguments[:1] != ["run"] or arguments[1:2] in (["-h"], ["--help"]):
         return list(arguments)
     end = 1
-    while end < len(arguments) and arguments[end].partition("=")[0] in _OF_RUN:
-        end += 1 if "=" in arguments[end] else 2
+    while end < len(arguments) and arguments[end].partition("=")[0] in _OF_RUN + _OF_RUN_ALONE:
+        end += 1 if "=" in arguments[end] or arguments[end] in _OF_RUN_ALONE else 2
     return [*arguments[:end], "--", *arguments[end:]]
 
 

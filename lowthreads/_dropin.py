@@ -151,6 +151,11 @@ class _Installed:
     own_stack_size: int  # lowthreads', before it took over the host's
 
 
+def installed() -> ModuleType | None:
+    """Return the module that `install` put in `_thread`'s place; None if it isn't there."""
+    return _Installed.module
+
+
 def _threading() -> Any:
     return sys.modules.get("threading")
 

@@ -12,7 +12,7 @@ from types import FrameType
 from typing import Any, NamedTuple
 
 # By the names of modules: of files, there are too many, and in an archive they have none.
-_WAITED_IN = ("threading", "queue", "concurrent.futures")
+WAITED_IN = ("threading", "queue", "concurrent.futures")
 _BOOTSTRAPS = {
     "threading": {"_bootstrap", "_bootstrap_inner", "run"},
     "concurrent.futures.thread": {"_worker", "run"},
@@ -36,7 +36,8 @@ def _outwards(frame: FrameType | None) -> Iterator[FrameType]:
         frame = frame.f_back
 
 
-def _is_in(frame: FrameType, *modules: str) -> bool:
+def is_in(frame: FrameType, *modules: str) -> bool:
+    """Whether that runs code of one of the modules, or of what is in them."""
     name = str(frame.f_globals.get("__name__"))
     return any(name == module or name.startswith(module + ".") for module in modules)
 
@@ -50,7 +51,7 @@ def is_bootstrap(frame: FrameType) -> bool:
 def skip_package(frame: FrameType | None) -> FrameType | None:
     """Return the innermost frame that isn't lowthreads' own."""
     for each in _outwards(frame):
-        if not _is_in(each, __package__):
+        if not is_in(each, __package__):
             return each
     return None
 
@@ -59,7 +60,7 @@ def place_of(frame: FrameType | None) -> Place:
     """Return where the thread is whose innermost frame this is."""
     call, on = None, None
     for each in _outwards(skip_package(frame)):
-        if not _is_in(each, *_WAITED_IN):
+        if not is_in(each, *WAITED_IN):
             return Place(call, on, each)
         if is_bootstrap(each):
             break

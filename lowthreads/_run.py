@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
+    from ._observe.options import Options as ObserveOptions
     from ._watchdog import Options
 
 
@@ -42,11 +43,14 @@ def _flags() -> list[str]:
     return flags
 
 
-def run(arguments: list[str], watch: Options | None = None) -> NoReturn:
+def run(
+    arguments: list[str], watch: Options | None = None, observe: ObserveOptions | None = None
+) -> NoReturn:
     """Run `python *arguments` on lowthreads, in this process's place.
 
     Args:
         watch: what the watchdog is to do; None for no watchdog.
+        observe: what of the locks is to be observed; None for nothing.
         arguments: what comes after `python` on its command line: a program and its
             arguments, or `-m`, a module and its arguments.
     """
@@ -55,6 +59,8 @@ def run(arguments: list[str], watch: Options | None = None) -> NoReturn:
     env = environment()
     if watch is not None:
         watch.to_environment(env)
+    if observe is not None:
+        observe.to_environment(env)
     command = [sys.executable, *_flags(), *arguments]
     sys.stdout.flush()
     sys.stderr.flush()

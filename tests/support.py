@@ -122,6 +122,31 @@ def run_child(
     return subprocess.CompletedProcess(child.args, child.returncode, stdout, stderr)
 
 
+def run_on_lowthreads(
+    folder: Path, options: Sequence[str], program: str, *arguments: str, status: int = 0
+) -> subprocess.CompletedProcess[str]:
+    """Run a program, its text or its file, by `python -m lowthreads run`, in that folder.
+
+    Fails if it hangs, or ends with another status.
+    """
+    path = program
+    if "\n" in program:
+        path = "program.py"
+        (folder / path).write_text(textwrap.dedent(program))
+    search = [_PACKAGE_FOLDER, os.environ.get("PYTHONPATH", "")]
+    done = subprocess.run(
+        [sys.executable, "-m", "lowthreads", "run", *options, path, *arguments],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, search))},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=LIMIT,
+        check=False,
+    )
+    assert done.returncode == status, _report(done.stdout, done.stderr)
+    return done
+
+
 def _report(stdout: str, stderr: str) -> str:
     return f"---- stdout\n{stdout}\n---- stderr\n{stderr}"
 

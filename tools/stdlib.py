@@ -1,6 +1,6 @@
 """The interpreter's own thread tests, on its `_thread` and on lowthreads, compared.
 
-    python tools/stdlib.py [--output FOLDER] [SUITE ...]
+    python tools/stdlib.py [--output FOLDER] [--observe] [SUITE ...]
 
 Every test that passes on the interpreter's `_thread` must pass on lowthreads.
 
@@ -62,20 +62,28 @@ else:
     lowthreads.install()
 """
 
+# As `python -m lowthreads run --profile --trace=... --lock-order`, but for the files.
+OBSERVE = """\
+    from lowthreads._observe import lock_order, locks, profile, trace
 
-def make_python(folder, on_lowthreads):
-    """Make a virtual environment, and return its interpreter."""
+    for observer in (profile.Profile(), trace.Trace(), lock_order.LockOrder(None, str)):
+        locks.start(observer)
+"""
+
+
+def make_python(folder, sitecustomize=None):
+    """Make a virtual environment, on lowthreads by a `sitecustomize`; return its interpreter."""
     builder = venv.EnvBuilder(symlinks=sys.platform != "win32")
     builder.create(folder)
     scripts, name = ("Scripts", "python.exe") if sys.platform == "win32" else ("bin", "python")
     python = folder / scripts / name
-    if on_lowthreads:
+    if sitecustomize is not None:
         asked = [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
         packages = Path(subprocess.check_output(asked, text=True).strip())
         found = [Path(find_spec(name).origin) for name in ("lowthreads", "cffi", "_cffi_backend")]
         paths = [str(found[0].parents[1]), str(found[1].parents[1]), str(found[2].parent)]
         (packages / "lowthreads.pth").write_text("\n".join(paths))
-        (packages / "sitecustomize.py").write_text(SITECUSTOMIZE)
+        (packages / "sitecustomize.py").write_text(sitecustomize)
     return python
 
 
@@ -135,11 +143,13 @@ def main():
     """Compare all suites; the exit status says whether lowthreads is as good."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--output", type=Path, help="keep the logs and outcomes in this folder")
+    parser.add_argument("--observe", action="store_true", help="with observed locks")
     parser.add_argument("suites", nargs="*", default=SUITES)
     arguments = parser.parse_args()
     folder = arguments.output or Path(tempfile.mkdtemp())
     stock, ours = folder / "stock", folder / "lowthreads"
-    pythons = [make_python(stock / "env", False), make_python(ours / "env", True)]
+    sitecustomize = SITECUSTOMIZE + (OBSERVE if arguments.observe else "")
+    pythons = [make_python(stock / "env"), make_python(ours / "env", sitecustomize)]
 
     print(platform.python_implementation(), sys.version)
     heads = ("stock", "lowthreads", "in place", "children", "of stock")

@@ -27,6 +27,8 @@ def _install() -> None:
         if not known:
             sys.path.remove(found_in)
     module.install()
+    if "LOWTHREADS_OBSERVE" in os.environ:
+        __import__(f"{package}._observe.options", fromlist=["_"]).start_from_environment()
     if "LOWTHREADS_WATCH" in os.environ:
         __import__(f"{package}._watchdog", fromlist=["_"]).start_from_environment()
 
