@@ -44,7 +44,8 @@ GRACE = 5.0
 # What raises in the main thread; programs and other plugins use others.
 SIGNAL = signal.SIGINT if sys.platform == "win32" else signal.SIGVTALRM
 
-_HIDDEN = frozenset({"_pytest", "execnet", "pluggy", "pytest_timeout", "runpy", "xdist"})
+_OUTSIDE = frozenset({"pluggy", "_pytest"})
+"""Where a test's stack begins."""
 
 
 class Phase:
@@ -88,7 +89,12 @@ class Guard:
             self._previous = signal.signal(SIGNAL, self._raise_pending)
         self._stop.acquire()
         self._thread = start_joinable_thread(self._run, name="lt-pytest")
-        self._aside |= {self._thread.ident}
+        self._aside |= {self.ident}
+
+    @property
+    def ident(self) -> int:
+        """The thread's own."""
+        return self._thread.ident
 
     def stop(self) -> None:
         """Watch no more."""
@@ -167,7 +173,7 @@ class Guard:
 
     def _dump(self) -> str:
         file = io.StringIO()
-        dump(file, colour=False, _aside=self._aside, _hidden=_HIDDEN | {__package__})
+        dump(file, colour=False, _aside=self._aside, _outside=_OUTSIDE)
         return file.getvalue()
 
     def _raise(self, phase: Phase) -> None:

@@ -148,12 +148,12 @@ class Threads:
     """The threads that a test started."""
 
     def __init__(self) -> None:
-        self.begin()
+        self.begin(0)
 
-    def begin(self) -> None:
-        """Begin anew, with a test."""
+    def begin(self, aside: int) -> None:
+        """Begin anew, with a test; don't count the thread `aside`."""
         self._before = set(threading.enumerate())
-        self._idents = set(sys._current_frames())
+        self._idents = {*sys._current_frames(), aside}
 
     @contextlib.contextmanager
     def spared(self) -> Iterator[None]:
@@ -184,6 +184,7 @@ class Threads:
 
 def _describe(ident: int, frame: Any) -> str:
     place = place_of(frame)
-    frame = place.frame or frame
-    where = f"{frame.f_code.co_filename}:{frame.f_lineno}"
-    return f"thread {name_of(ident)} runs, in {place.call or frame.f_code.co_name} at {where}"
+    inner = place.frame or frame
+    doing = place.call or inner.f_code.co_name
+    where = f" at {inner.f_code.co_filename}:{inner.f_lineno}" if place.frame else ""
+    return f"thread {name_of(ident)} runs, in {doing}{where}"

@@ -63,7 +63,7 @@ class Plugin:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> _Wrapper:
         """Watch a test's setup, from where on it may leak."""
-        self._threads.begin()
+        self._threads.begin(self._guard.ident)
         self._locks.begin()
         with self._guarded(item, "setup"):
             return (yield)
