@@ -20,6 +20,8 @@ __all__ = ["LeakWarning"]
 
 _LIMIT = "seconds that a test's setup, call or teardown may take each; 0, the default: any"
 _LEAKS = f"what becomes of leaked threads and of locks still held: {', '.join(MODES)} (default)"
+_LOCK_ORDER = "fail a test that takes locks in another order than it, or an earlier one, did"
+_ACCEPTED = "pairs of places FILE:LINE where locks are made that may be taken in either order"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -29,9 +31,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--lowthreads", action="store_true", help=asked)
     group.addoption("--lowthreads-limit", type=duration, metavar="SECONDS", help=_LIMIT)
     group.addoption("--lowthreads-leaks", choices=MODES, help=_LEAKS)
+    group.addoption("--lowthreads-lock-order", action="store_true", help=_LOCK_ORDER)
     parser.addini("lowthreads", asked, type="bool", default=False)
     parser.addini("lowthreads_limit", _LIMIT)
     parser.addini("lowthreads_leaks", _LEAKS)
+    parser.addini("lowthreads_lock_order", _LOCK_ORDER, type="bool", default=False)
+    parser.addini("lowthreads_accepted_orders", _ACCEPTED, type="linelist")
 
 
 def _is_asked_for(config: pytest.Config) -> bool:
@@ -75,4 +80,10 @@ def _settings(config: pytest.Config) -> Settings:
         limit = duration(value("lowthreads_limit", 0))
     except ValueError as error:
         raise pytest.UsageError(f"lowthreads_limit: {error}") from None
-    return Settings(__version__, limit, leaks)
+    return Settings(
+        __version__,
+        limit,
+        leaks,
+        bool(config.getoption("lowthreads_lock_order") or config.getini("lowthreads_lock_order")),
+        config.getini("lowthreads_accepted_orders"),
+    )

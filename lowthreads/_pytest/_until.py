@@ -10,8 +10,3 @@ class DeadlockError(RuntimeError):
 
     def __init__(self, deadlock: Any) -> None:
         super().__init__("a deadlock")
-
-
-def interrupt(ident: int, error: BaseException) -> bool:
-    """Stub."""
-    return False

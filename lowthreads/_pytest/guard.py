@@ -14,13 +14,13 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Set
+from collections.abc import Iterator, Set
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Callable
 
 import pytest
 
-from ._until import DeadlockError, interrupt
-from .. import _handles, _lock, _rlock, _wait
+from .. import _expel, _handles, _lock, _rlock, _wait, interrupt
 from .._dump import dump
 from .._handles import start_joinable_thread
 from .._host import host
@@ -28,6 +28,7 @@ from .._idents import get_ident, main_thread
 from .._interrupt import interrupt_main
 from .._lock import allocate_lock
 from .._waits import Deadlock, find_deadlocks, waits
+from ._until import DeadlockError
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -59,7 +60,9 @@ class Phase:
         """The threads that the test started."""
         self.end_at = time.monotonic() + limit if limit else float("inf")
         self.failure: BaseException | None = None
-        """Why it fails, if it does for our reasons."""
+        """Why it is ended."""
+        self.finding: BaseException | None = None
+        """Why it fails at its end."""
         self.raised_at = 0.0
         self.give_up_at = 0.0
         self.sections: list[tuple[str, str]] = []
@@ -71,6 +74,8 @@ class Guard:
     def __init__(self) -> None:
         # The host's: a wait for it is none of a test's.
         self._mutex = host.allocate_lock()
+        self.ident = 0
+        """The thread's."""
         self._phase: Phase | None = None
         self._pending: BaseException | None = None
         self._stop = allocate_lock()
@@ -78,30 +83,27 @@ class Guard:
         self._aside: frozenset[int] = frozenset()
         self._told: set[tuple[int, int]] = set()
 
-    def start(self, config: pytest.Config) -> None:
-        """Watch from now on."""
+    @contextmanager
+    def on_duty(self, config: pytest.Config) -> Iterator[None]:
+        """Watch the phases of tests meanwhile."""
         self._config = config
-        for module in (_handles, _lock, _rlock, _wait):  # pytest leaves them out of tracebacks
+        for module in (_expel, _handles, _lock, _rlock, _wait):  # pytest's tracebacks end there
             vars(module)["__tracebackhide__"] = True
         # Other plugins' threads have none of the tests' locks.
         self._aside = frozenset(sys._current_frames()) - {main_thread()}
         if get_ident() == main_thread():
             self._previous = signal.signal(SIGNAL, self._raise_pending)
         self._stop.acquire()
-        self._thread = start_joinable_thread(self._run, name="lt-pytest")
+        thread = start_joinable_thread(self._run, name="lt-pytest")
+        self.ident = thread.ident
         self._aside |= {self.ident}
-
-    @property
-    def ident(self) -> int:
-        """The thread's own."""
-        return self._thread.ident
-
-    def stop(self) -> None:
-        """Watch no more."""
-        self._stop.release()
-        self._thread.join()
-        if self._previous is not None:
-            signal.signal(SIGNAL, self._previous)
+        try:
+            yield
+        finally:
+            self._stop.release()
+            thread.join()
+            if self._previous is not None:
+                signal.signal(SIGNAL, self._previous)
 
     def enter(self, nodeid: str, limit: float, started: Callable[[], Set[int]]) -> Phase:
         """Watch what the calling thread does until it leaves."""
@@ -116,6 +118,13 @@ class Guard:
         self._phase = None
         with self._mutex:
             self._pending = None
+
+    def add(self, what: str, text: str) -> None:
+        """Have what runs now fail at its end, with this text in its report."""
+        phase = self._phase
+        if phase is not None:
+            phase.sections.append((f"lowthreads: {what}", text))
+            phase.finding = pytest.fail.Exception(f"lowthreads: {what}", pytrace=False)
 
     def pause(self) -> None:
         """Let this phase last as long as it likes."""

@@ -20,7 +20,7 @@ import pytest
 
 from .._lib import lib
 from .._lock import lock
-from .._places import place_of
+from .._places import awaits_signal, place_of, skip_package
 from .._rlock import RLock
 from .._waits import name_of
 
@@ -64,55 +64,67 @@ class Locks:
         self._made: dict[int, _Made] = {}
         self._recording = False
 
-    def watch(self) -> Callable[[], None]:
-        """Note each lock that is made from now on; return what ends that."""
+    @contextlib.contextmanager
+    def watched(self) -> Iterator[None]:
+        """Learn of each lock that is made meanwhile."""
         installed: Any = sys.modules["_thread"]
-        undo = [self._watch(cls) for cls in (lock, RLock, installed.RLock)]
-        if isinstance(installed.allocate_lock, partial):  # which calls no `__init__`
-            undo.append(self._watch_partial(installed.allocate_lock))
+        with contextlib.ExitStack() as watched:
+            for cls in (lock, RLock, installed.RLock):
+                watched.enter_context(self._init_noted(cls))
+            allocate = installed.allocate_lock
+            if isinstance(allocate, partial):  # which calls no `__init__`
+                watched.enter_context(self._partial_noted(allocate))
+            elif not isinstance(allocate, type):
+                watched.enter_context(self._builtin_noted(allocate))
+            yield
 
-        def end() -> None:
-            for each in undo:
-                each()
-
-        return end
-
-    def _watch(self, cls: Any) -> Callable[[], None]:
+    @contextlib.contextmanager
+    def _init_noted(self, cls: Any) -> Iterator[None]:
         own = vars(cls).get("__init__")
 
         def __init__(made: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807
             if own is not None:
                 own(made, *args, **kwargs)
-            if self._recording:
-                self._note(made)
+            self._note(made)
 
         cls.__init__ = __init__
+        yield
+        if own is None:
+            del cls.__init__
+        else:
+            cls.__init__ = own
 
-        def end() -> None:
-            if own is None:
-                del cls.__init__
-            else:
-                cls.__init__ = own
+    # The others are changed in place, for many have them by name.
 
-        return end
+    @contextlib.contextmanager
+    def _partial_noted(self, allocate: Any) -> Iterator[None]:
+        state = allocate.__reduce__()[2]
+        call, args, kwargs, attributes = state
+        allocate.__setstate__((self._noted(partial(call, *args, **kwargs)), (), {}, attributes))
+        yield
+        allocate.__setstate__(state)
 
-    def _watch_partial(self, allocate: Any) -> Callable[[], None]:
-        # In place, for many have it by name.
-        _, (func, args, kwargs, attributes) = allocate.__reduce__()[1:]
+    @contextlib.contextmanager
+    def _builtin_noted(self, allocate: Any) -> Iterator[None]:
+        call = allocate._Builtin__call
+        allocate._Builtin__call = self._noted(call)
+        yield
+        allocate._Builtin__call = call
 
+    def _noted(self, allocate: Callable[[], Any]) -> Callable[[], Any]:
         def allocate_noted() -> Any:
-            made = func(*args, **kwargs)
-            if self._recording:
-                self._note(made)
+            made = allocate()
+            self._note(made)
             return made
 
-        allocate.__setstate__((allocate_noted, (), {}, attributes))
-        return lambda: allocate.__setstate__((func, args, kwargs, attributes))
+        return allocate_noted
 
     def _note(self, made: Any) -> None:
-        frame = sys._getframe(2)
-        if frame.f_code is threading.Condition.wait.__code__:
-            return  # locked is how it waits
+        if not self._recording:
+            return
+        frame = skip_package(sys._getframe())
+        if frame is None or awaits_signal(frame):  # which it does while it is locked
+            return
         place = place_of(frame).frame or frame
         where = f"{place.f_code.co_filename}:{place.f_lineno}"
         key = id(made)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from .._observe.lock_order import Inversion, start
 from .guard import GRACE, Guard
 from .leaks import LeakWarning, Locks, Threads
 
@@ -23,6 +24,9 @@ class Settings(NamedTuple):
     limit: float
     """Seconds for each phase of a test; 0 for no limit."""
     leaks: str
+    lock_order: bool
+    accepted: list[str]
+    """Pairs of places whose order is accepted."""
 
 
 def duration(text: Any) -> float:
@@ -41,24 +45,25 @@ class Plugin:
         self._guard = Guard()
         self._locks = Locks()
         self._threads = Threads()
+        if settings.lock_order:
+            start(settings.accepted, self._add_inversion)
+
+    def _add_inversion(self, inversion: Inversion) -> None:
+        self._guard.add("lock order inversion", str(inversion))
 
     def pytest_report_header(self) -> str:
         """Say that it is in use."""
         limit = f"limit: {self._settings.limit:g} s, " if self._settings.limit else ""
-        return f"lowthreads: {self._settings.version}, {limit}leaks: {self._settings.leaks}"
+        order = ", lock order" if self._settings.lock_order else ""
+        return f"lowthreads: {self._settings.version}, {limit}leaks: {self._settings.leaks}{order}"
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> _Wrapper:
         """Watch while tests run."""
         if session.config.option.collectonly:
             return (yield)
-        stop_noting = self._locks.watch()
-        self._guard.start(session.config)
-        try:
+        with self._locks.watched(), self._guard.on_duty(session.config):
             return (yield)
-        finally:
-            self._guard.stop()
-            stop_noting()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> _Wrapper:
@@ -120,8 +125,9 @@ class Plugin:
             self._guard.leave()
             for title, text in phase.sections:
                 item.stash.setdefault(_SECTIONS, []).append((when, title, text))
-        if phase.failure is not None:  # and nothing was raised
-            raise phase.failure
+        failure = phase.failure or phase.finding
+        if failure is not None:  # and nothing was raised
+            raise failure
 
     def _look_for_leaks(self, item: pytest.Item) -> None:
         if self._settings.leaks == "ignore":
