@@ -20,15 +20,17 @@ from typing import TYPE_CHECKING, Any, Callable
 
 import pytest
 
-from .. import _expel, _handles, _lock, _rlock, _wait, interrupt
-from .._dump import dump
+from .. import _expel, _handles, _lock, _rlock, _wait
+from .._deadlock_error import DeadlockError
+from .._dump import describe, dump
+from .._expel import interrupt, interrupt_wait
 from .._handles import start_joinable_thread
 from .._host import host
 from .._idents import get_ident, main_thread
 from .._interrupt import interrupt_main
 from .._lock import allocate_lock
-from .._waits import Deadlock, find_deadlocks, waits
-from ._until import DeadlockError
+from .._stuck import find_deadlocks, ordinary_handlers
+from .._waits import Deadlock, waits
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -44,6 +46,8 @@ GRACE = 5.0
 
 # What raises in the main thread; programs and other plugins use others.
 SIGNAL = signal.SIGINT if sys.platform == "win32" else signal.SIGVTALRM
+
+_HIDDEN = (_expel, _handles, _lock, _rlock, _wait)
 
 _OUTSIDE = frozenset({"pluggy", "_pytest"})
 """Where a test's stack begins."""
@@ -87,12 +91,13 @@ class Guard:
     def on_duty(self, config: pytest.Config) -> Iterator[None]:
         """Watch the phases of tests meanwhile."""
         self._config = config
-        for module in (_expel, _handles, _lock, _rlock, _wait):  # pytest's tracebacks end there
+        for module in _HIDDEN:  # pytest's tracebacks end there
             vars(module)["__tracebackhide__"] = True
         # Other plugins' threads have none of the tests' locks.
         self._aside = frozenset(sys._current_frames()) - {main_thread()}
         if get_ident() == main_thread():
             self._previous = signal.signal(SIGNAL, self._raise_pending)
+            ordinary_handlers.append(self._raise_pending)
         self._stop.acquire()
         thread = start_joinable_thread(self._run, name="lt-pytest")
         self.ident = thread.ident
@@ -104,6 +109,7 @@ class Guard:
             thread.join()
             if self._previous is not None:
                 signal.signal(SIGNAL, self._previous)
+                ordinary_handlers.remove(self._raise_pending)
 
     def enter(self, nodeid: str, limit: float, started: Callable[[], Set[int]]) -> Phase:
         """Watch what the calling thread does until it leaves."""
@@ -139,9 +145,10 @@ class Guard:
                     self._look(self._phase)
 
     def _look(self, phase: Phase) -> None:
-        found = [wait for wait in waits() if wait.ident not in self._aside]
+        aside = self._aside & sys._current_frames().keys()
+        found = [wait for wait in waits() if wait.ident not in aside]
         now = time.monotonic()
-        for deadlock in find_deadlocks(found, self._aside):
+        for deadlock in find_deadlocks(found, aside):
             if deadlock.sure and self._end_deadlock(phase, deadlock):
                 waits_too = any(wait.ident == phase.ident for wait in found)
                 phase.end_at = min(phase.end_at, now if waits_too else now + GRACE)
@@ -165,10 +172,12 @@ class Guard:
         if key <= self._told:
             return False
         self._told |= key
-        self._fail(phase, DeadlockError(deadlock), "deadlock")
-        for wait in deadlock.waits:
-            if wait.ident != phase.ident:
-                interrupt(wait.ident, DeadlockError(deadlock))
+        message = describe(deadlock)
+        self._fail(phase, DeadlockError(message, deadlock), "deadlock")
+        if deadlock.kind == "cycle":  # if all are stuck, none is more to blame than others
+            for wait in deadlock.waits:
+                if wait.ident != phase.ident:
+                    interrupt_wait(wait.ident, wait.since, DeadlockError(message, deadlock))
         return True
 
     def end_threads(self, idents: Set[int]) -> None:
