@@ -13,6 +13,7 @@ import io
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator, Set
 from contextlib import contextmanager
@@ -29,7 +30,7 @@ from .._host import host
 from .._idents import get_ident, main_thread
 from .._interrupt import interrupt_main
 from .._lock import allocate_lock
-from .._stuck import find_deadlocks, ordinary_handlers
+from .._stuck import find_deadlocks, ordinary_handlers, ordinary_modules
 from .._waits import Deadlock, waits
 
 if TYPE_CHECKING:
@@ -51,6 +52,18 @@ _HIDDEN = (_expel, _handles, _lock, _rlock, _wait)
 
 _OUTSIDE = frozenset({"pluggy", "_pytest"})
 """Where a test's stack begins."""
+
+
+_TIMEOUT = "pytest_timeout"
+ordinary_modules.add(_TIMEOUT)
+
+
+def _timers() -> set[int]:
+    """The threads in which pytest-timeout waits for a test's end."""
+    threads: dict[int, threading.Thread] = threading._active  # type: ignore[attr-defined]
+    return {
+        ident for ident, each in list(threads.items()) if each.name.startswith(f"{_TIMEOUT} ")
+    }
 
 
 class Phase:
@@ -145,7 +158,7 @@ class Guard:
                     self._look(self._phase)
 
     def _look(self, phase: Phase) -> None:
-        aside = self._aside & sys._current_frames().keys()
+        aside = (self._aside | _timers()) & sys._current_frames().keys()
         found = [wait for wait in waits() if wait.ident not in aside]
         now = time.monotonic()
         for deadlock in find_deadlocks(found, aside):

@@ -50,10 +50,7 @@ class _Made:
             return None
         reentrant = isinstance(held, RLock)
         owner = (lib.lt_rlock_owner if reentrant else lib.lt_lock_owner)(held._handle)
-        if owner in sys._current_frames():
-            by = name_of(owner)
-        else:
-            by = "a thread that has ended"
+        by = name_of(owner) if owner in sys._current_frames() else "a thread that has ended"
         return f"{'RLock' if reentrant else 'lock'} held by {by}, made at {self.place}"
 
 
