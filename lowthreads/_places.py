@@ -18,6 +18,7 @@ _IMPORTED_BY = ("importlib._bootstrap", "_frozen_importlib")
 _BOOTSTRAPS = {
     "threading": {"_bootstrap", "_bootstrap_inner", "run"},
     "concurrent.futures.thread": {"_worker", "run"},
+    f"{__package__}._start": {"lt_ffi_run_thread"},
 }
 
 _LIBRARY = os.path.dirname(os.__file__) + os.sep

@@ -69,7 +69,7 @@ def test_deadlock():
     for thread in lock_crosswise(threading.{kind}):
         thread.join()
 """
-    done = run(source + HEALTHY)
+    done = run(source + HEALTHY, "-W", "error")
     done.assert_outcomes(failed=1, passed=1)
     done.stdout.fnmatch_lines(
         [
@@ -141,8 +141,34 @@ def test_deadlock():
     done.assert_outcomes(failed=1)
 
 
+STUCK = """
+def test_condition():
+    condition = threading.Condition()
+    with condition:
+        condition.wait()
+
+def test_pool():
+    from concurrent.futures import ThreadPoolExecutor
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(lambda: pool.submit(int).result()).result()
+"""
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/task"), reason="who else runs can't be told")
+@pytest.mark.parametrize(
+    "options", [[], ["--timeout=50"], ["--timeout=50", "--timeout-method=thread"]]
+)
+def test_a_test_in_which_all_threads_wait(run: Run, options: list[str]) -> None:
+    done = run(STUCK + HEALTHY, *options)
+    done.assert_outcomes(failed=2, passed=1)
+    done.stdout.fnmatch_lines(["Deadlock 1: 1 thread, and none is left to end that"])
+    done.stdout.fnmatch_lines(["  ?. MainThread waits for Condition.wait (lock 0x*) for * s"])
+    done.stdout.fnmatch_lines(["Deadlock 1: 2 threads, and none is left to end that"])
+    done.stdout.fnmatch_lines(["  ?. ThreadPoolExecutor-* waits for Future.result *"])
+
+
 WAYS_TO_BE_SLOW = {
-    "lowthreads": "threading.Event().wait()",
+    "lowthreads": "threading.Event().wait(60)",
     "sleep": "time.sleep(60)",
     "child": "import subprocess, sys; subprocess.run([sys.executable, '-c', SLEEP])",
     "queue": "import queue; queue.SimpleQueue().get()",
@@ -150,7 +176,7 @@ WAYS_TO_BE_SLOW = {
     "pool": """
     from concurrent.futures import ThreadPoolExecutor
     with ThreadPoolExecutor(1) as pool:
-        pool.submit(lambda: pool.submit(int).result()).result()
+        pool.submit(threading.Event().wait, 60).result()
 """,
 }
 
@@ -372,7 +398,7 @@ def test_the_limit_of_timeout(run: Run) -> None:
     pytest.importorskip("pytest_timeout")
     source = """
 def test_slow():
-    threading.Event().wait()
+    threading.Event().wait(60)
 """
     done = run(source + HEALTHY, "--timeout=0.5", "--timeout-method=signal")
     done.assert_outcomes(failed=1, passed=1)

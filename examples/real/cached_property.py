@@ -22,14 +22,14 @@ class Dataset:
 
 
 def read():
-    Dataset().extent_type
+    print(Dataset().extent_type)
 
 
 def write():
     in_property.wait()
     with phil:
         has_phil.set()
-        Dataset().extent_type
+        print(Dataset().extent_type)
 
 
 threading.Thread(target=read, name="reader").start()

@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Iterator, Set
 from contextlib import contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Callable
 
 import pytest
@@ -61,9 +62,7 @@ ordinary_modules.add(_TIMEOUT)
 def _timers() -> set[int]:
     """The threads in which pytest-timeout waits for a test's end."""
     threads: dict[int, threading.Thread] = threading._active  # type: ignore[attr-defined]
-    return {
-        ident for ident, each in list(threads.items()) if each.name.startswith(f"{_TIMEOUT} ")
-    }
+    return {ident for ident, each in list(threads.items()) if each.name.startswith(f"{_TIMEOUT} ")}
 
 
 class Phase:
@@ -99,6 +98,7 @@ class Guard:
         self._previous: Any = None
         self._aside: frozenset[int] = frozenset()
         self._told: set[tuple[int, int]] = set()
+        self._raised: list[BaseException] = []
 
     @contextmanager
     def on_duty(self, config: pytest.Config) -> Iterator[None]:
@@ -115,14 +115,22 @@ class Guard:
         thread = start_joinable_thread(self._run, name="lt-pytest")
         self.ident = thread.ident
         self._aside |= {self.ident}
+        excepthook = threading.excepthook
+        threading.excepthook = partial(self._excepthook, excepthook)
         try:
             yield
         finally:
+            threading.excepthook = excepthook
             self._stop.release()
             thread.join()
             if self._previous is not None:
                 signal.signal(SIGNAL, self._previous)
                 ordinary_handlers.remove(self._raise_pending)
+
+    def _excepthook(self, report: Callable[[Any], object], args: Any) -> None:
+        """Report what ended a thread, unless the test's failure says it already."""
+        if not any(each is args.exc_value for each in self._raised):
+            report(args)
 
     def enter(self, nodeid: str, limit: float, started: Callable[[], Set[int]]) -> Phase:
         """Watch what the calling thread does until it leaves."""
@@ -190,7 +198,9 @@ class Guard:
         if deadlock.kind == "cycle":  # if all are stuck, none is more to blame than others
             for wait in deadlock.waits:
                 if wait.ident != phase.ident:
-                    interrupt_wait(wait.ident, wait.since, DeadlockError(message, deadlock))
+                    error = DeadlockError(message, deadlock)
+                    self._raised.append(error)
+                    interrupt_wait(wait.ident, wait.since, error)
         return True
 
     def end_threads(self, idents: Set[int]) -> None:
