@@ -78,7 +78,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Strict types."""
-    session.install("mypy")
+    session.install("mypy", "pytest")
     session.run("mypy")
 
 

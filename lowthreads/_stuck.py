@@ -79,8 +79,7 @@ def _has_handlers() -> bool:
 
 
 def _is_ordinary(handler: Any) -> bool:
+    if handler in ordinary_handlers:
+        return True
     function = getattr(handler, "func", handler)
-    # asyncio's own, for Ctrl-C
-    return (
-        handler in ordinary_handlers or getattr(function, "__module__", None) == "asyncio.runners"
-    )
+    return getattr(function, "__module__", None) in ordinary_modules

@@ -152,6 +152,7 @@ def _import_waits(imports: list[Import], found: list[Wait], now: int) -> Iterato
                 timeout=None,
                 owner=each.owner,
                 owner_name=name_of(each.owner),
+                orphan=False,
                 signal=False,
                 scoped=True,
                 since=since,
