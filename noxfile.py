@@ -23,6 +23,7 @@ FREE_THREADED = [python for python in PYTHONS if python.endswith("t")]
 # The newest hypothesis has a wheel for some interpreters, and needs Rust on the others.
 STRICT = {"LOWTHREADS_WERROR": "1", "PIP_ONLY_BINARY": "hypothesis"}
 SHIM_TESTS = "tests/test_c_stress.py"
+PLUGIN_TESTS = "tests/test_pytest_plugin.py"
 
 
 def run_tests(session: nox.Session, env: "dict[str, str] | None" = None) -> None:
@@ -32,7 +33,8 @@ def run_tests(session: nox.Session, env: "dict[str, str] | None" = None) -> None
     if "CI" in os.environ:  # a shared machine may stall for longer than a test's limit
         session.install("pytest-rerunfailures")
         reruns = ["--reruns=2"]
-    session.run("python", "-m", "pytest", "--ignore", SHIM_TESTS, *reruns, *session.posargs)
+    others = ["--ignore", SHIM_TESTS, "--ignore", PLUGIN_TESTS]
+    session.run("python", "-m", "pytest", *others, *reruns, *session.posargs)
 
 
 @nox.session(python=PYTHONS)
@@ -240,3 +242,10 @@ def bench_observe(session: nox.Session) -> None:
     """What observing locks costs."""
     session.install(".")
     session.run("python", "benchmarks/observe.py", *session.posargs)
+
+
+@nox.session(python=PYTHONS)
+def plugin(session: nox.Session) -> None:
+    """The pytest plugin, beside pytest-xdist and pytest-timeout."""
+    session.install(".[test]", "pytest-xdist", env=STRICT)
+    session.run("python", "-m", "pytest", PLUGIN_TESTS, *session.posargs)

@@ -21,5 +21,9 @@ def audit():
             print("audited")
 
 
-threading.Thread(target=pay, name="payer").start()
-threading.Thread(target=audit, name="auditor").start()
+payer = threading.Thread(target=pay, name="payer")
+auditor = threading.Thread(target=audit, name="auditor")
+payer.start()
+auditor.start()
+payer.join()
+auditor.join()

@@ -11,9 +11,16 @@ from pathlib import Path
 import pytest
 
 import lowthreads
-from support import LIMIT
+from support import LIMIT, PYPY
 
-EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
+ROOT = Path(__file__).resolve().parent.parent
+EXAMPLES = ROOT / "examples"
+
+sys.path.append(str(ROOT / "tools"))
+
+import doc_output  # noqa: E402
+
+DOCUMENT = (ROOT / "docs" / "hangs.md").read_text(encoding="utf-8")
 
 LOCK = "0x[0-9a-f]+"
 
@@ -133,7 +140,13 @@ def test_a_deadlock_is_explained(name: str) -> None:
 
 def test_all_examples_are_tested() -> None:
     found = {path.relative_to(EXAMPLES).as_posix() for path in EXAMPLES.rglob("*.py")}
-    others = {"slow_owner.py", "test_hangs.py", "slow_lock.py", "slow_lock_mended.py", "inversion.py"}
+    others = {
+        "slow_owner.py",
+        "test_hangs.py",
+        "slow_lock.py",
+        "slow_lock_mended.py",
+        "inversion.py",
+    }
     assert found - others == set(DEADLOCKS)
 
 
@@ -151,3 +164,15 @@ def test_the_plugin() -> None:
     assert re.search(r"2 failed, 1 passed", report)
     assert re.search(holds("there", "back"), report)
     assert re.search(r"MainThread waits for Condition\.wait \(.*\)", report) or os.name == "nt"
+
+
+@pytest.mark.skipif(
+    PYPY or sys.version_info[:2] != (3, 11),
+    reason="the lines of threading.py in the document are those of CPython 3.11",
+)
+@pytest.mark.parametrize(
+    "block", [pytest.param(each, id=each.command) for each in doc_output.blocks(DOCUMENT)]
+)
+def test_the_document_shows_what_is_printed(block: doc_output.Block) -> None:
+    printed = doc_output.normalised(doc_output.output(block))
+    assert printed == doc_output.normalised(block.text)
