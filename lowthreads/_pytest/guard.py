@@ -19,6 +19,7 @@ from collections.abc import Iterator, Set
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Callable
+from weakref import WeakSet
 
 import pytest
 
@@ -94,11 +95,11 @@ class Guard:
         """The thread's."""
         self._phase: Phase | None = None
         self._pending: BaseException | None = None
-        self._stop = allocate_lock()
+        self._sent = False
         self._previous: Any = None
-        self._aside: frozenset[int] = frozenset()
+        self._others: frozenset[int] = frozenset()
         self._told: set[tuple[int, int]] = set()
-        self._raised: list[BaseException] = []
+        self._raised: WeakSet[BaseException] = WeakSet()
 
     @contextmanager
     def on_duty(self, config: pytest.Config) -> Iterator[None]:
@@ -106,15 +107,14 @@ class Guard:
         self._config = config
         for module in _HIDDEN:  # pytest's tracebacks end there
             vars(module)["__tracebackhide__"] = True
-        # Other plugins' threads have none of the tests' locks.
-        self._aside = frozenset(sys._current_frames()) - {main_thread()}
+        self._others = frozenset(sys._current_frames()) - {main_thread()}
         if get_ident() == main_thread():
             self._previous = signal.signal(SIGNAL, self._raise_pending)
             ordinary_handlers.append(self._raise_pending)
+        self._stop = allocate_lock()
         self._stop.acquire()
         thread = start_joinable_thread(self._run, name="lt-pytest")
         self.ident = thread.ident
-        self._aside |= {self.ident}
         excepthook = threading.excepthook
         threading.excepthook = partial(self._excepthook, excepthook)
         try:
@@ -129,7 +129,7 @@ class Guard:
 
     def _excepthook(self, report: Callable[[Any], object], args: Any) -> None:
         """Report what ended a thread, unless the test's failure says it already."""
-        if not any(each is args.exc_value for each in self._raised):
+        if args.exc_value not in self._raised:
             report(args)
 
     def enter(self, nodeid: str, limit: float, started: Callable[[], Set[int]]) -> Phase:
@@ -166,7 +166,7 @@ class Guard:
                     self._look(self._phase)
 
     def _look(self, phase: Phase) -> None:
-        aside = (self._aside | _timers()) & sys._current_frames().keys()
+        aside = self._aside()
         found = [wait for wait in waits() if wait.ident not in aside]
         now = time.monotonic()
         for deadlock in find_deadlocks(found, aside):
@@ -187,6 +187,10 @@ class Guard:
         phase.raised_at = now
         self._raise(phase)
 
+    def _aside(self) -> set[int]:
+        """The threads that have none of the tests' locks: other plugins', and this one."""
+        return {self.ident, *self._others, *_timers()} & sys._current_frames().keys()
+
     def _end_deadlock(self, phase: Phase, deadlock: Deadlock) -> bool:
         """End the waits of all threads but the test's own; return whether it is a new one."""
         key = {(wait.ident, wait.since) for wait in deadlock.waits}
@@ -199,7 +203,7 @@ class Guard:
             for wait in deadlock.waits:
                 if wait.ident != phase.ident:
                     error = DeadlockError(message, deadlock)
-                    self._raised.append(error)
+                    self._raised.add(error)
                     interrupt_wait(wait.ident, wait.since, error)
         return True
 
@@ -214,13 +218,13 @@ class Guard:
 
     def _dump(self) -> str:
         file = io.StringIO()
-        dump(file, colour=False, _aside=self._aside, _outside=_OUTSIDE)
+        dump(file, colour=False, _aside=self._aside(), _outside=_OUTSIDE)
         return file.getvalue()
 
     def _raise(self, phase: Phase) -> None:
         """Raise in the thread that runs the test."""
         if phase.ident == main_thread() and signal.getsignal(SIGNAL) == self._raise_pending:
-            self._pending = phase.failure
+            self._pending, self._sent = phase.failure, True
             interrupt_main(SIGNAL)
         else:
             assert phase.failure is not None
@@ -229,10 +233,10 @@ class Guard:
     def _raise_pending(self, signum: int, frame: FrameType | None) -> None:
         __tracebackhide__ = True
         pending, self._pending = self._pending, None
-        if pending is not None:
-            if self._phase is not None:
-                raise pending
-        elif callable(self._previous):
+        sent, self._sent = self._sent, False
+        if pending is not None and self._phase is not None:
+            raise pending
+        if not sent and callable(self._previous):
             self._previous(signum, frame)
 
     def _give_up(self, phase: Phase) -> None:

@@ -196,4 +196,6 @@ def _describe(ident: int, frame: Any) -> str:
     inner = place.frame or frame
     doing = place.call or inner.f_code.co_name
     where = f" at {inner.f_code.co_filename}:{inner.f_lineno}" if place.frame else ""
-    return f"thread {name_of(ident)} runs, in {doing}{where}"
+    name = name_of(ident)
+    thread = name if name.startswith("thread ") else f"thread {name}"
+    return f"{thread} runs, in {doing}{where}"

@@ -45,8 +45,14 @@ class Plugin:
         self._guard = Guard()
         self._locks = Locks()
         self._threads = Threads()
+        self._order = None
         if settings.lock_order:
-            start(settings.accepted, self._add_inversion)
+            self._order = start(settings.accepted, self._add_inversion)
+
+    def pytest_unconfigure(self) -> None:
+        """Learn no more of locks."""
+        if self._order is not None:
+            self._order.stop()
 
     def _add_inversion(self, inversion: Inversion) -> None:
         self._guard.add("lock order inversion", str(inversion))
@@ -68,6 +74,7 @@ class Plugin:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> _Wrapper:
         """Watch a test's setup, from where on it may leak."""
+        item.stash[_SECTIONS] = []  # it may be run again
         self._threads.begin(self._guard.ident)
         self._locks.begin()
         with self._guarded(item, "setup"):
@@ -84,7 +91,7 @@ class Plugin:
         """Watch its teardown, and look what is left then."""
         with self._guarded(item, "teardown"):
             result = yield
-        if item.stash.get(_SECTIONS, None):
+        if item.stash[_SECTIONS]:
             self._guard.end_threads(self._threads.idents())
         self._look_for_leaks(item)
         return result
@@ -116,7 +123,7 @@ class Plugin:
     def _guarded(self, item: pytest.Item, when: str) -> Iterator[None]:
         marker = item.get_closest_marker("lowthreads_limit")
         limit = duration(*marker.args) if marker else self._settings.limit
-        if item.stash.get(_SECTIONS, None):
+        if item.stash[_SECTIONS]:
             limit = limit or GRACE  # it failed: it must not hang now
         phase = self._guard.enter(item.nodeid, limit, self._threads.idents)
         try:
@@ -124,7 +131,7 @@ class Plugin:
         finally:
             self._guard.leave()
             for title, text in phase.sections:
-                item.stash.setdefault(_SECTIONS, []).append((when, title, text))
+                item.stash[_SECTIONS].append((when, title, text))
         failure = phase.failure or phase.finding
         if failure is not None:  # and nothing was raised
             raise failure
