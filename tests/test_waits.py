@@ -9,6 +9,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Callable
 
 import pytest
@@ -449,3 +450,38 @@ def test_colours_are_for_terminals() -> None:
 def test_other_formats_are_refused() -> None:
     with pytest.raises(ValueError, match="not 'xml'"):
         lowthreads.dump(format="xml")
+
+
+def test_a_module_that_another_thread_imports(tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text("import shared\nshared.begun.set()\nshared.go.wait()\n")
+    run_child(
+        """
+        import io, sys, threading, types
+        import lowthreads, support
+
+        sys.path.insert(0, sys.argv[1])
+        sys.modules["shared"] = shared = types.ModuleType("shared")
+        shared.begun, shared.go = threading.Event(), threading.Event()
+        first = threading.Thread(target=__import__, args=("slow",), name="first")
+        second = threading.Thread(target=__import__, args=("slow",), name="second")
+        first.start()
+        shared.begun.wait()
+        second.start()
+
+        def found():
+            return [wait for wait in lowthreads.waits() if wait.kind == "module"]
+
+        support.wait_until(found, "the second one waits")
+        (wait,) = found()
+        assert (wait.ident, wait.owner, wait.owner_name) == (second.ident, first.ident, "first")
+        report = io.StringIO()
+        lowthreads.dump(report)
+        assert "waiting for the module slow, which first imports for " in report.getvalue()
+        assert lowthreads.deadlocks() == []
+        shared.go.set()
+        first.join()
+        second.join()
+        assert found() == []
+        """,
+        tmp_path,
+    )

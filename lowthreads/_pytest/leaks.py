@@ -65,18 +65,17 @@ class Locks:
     def watched(self) -> Iterator[None]:
         """Learn of each lock that is made meanwhile."""
         installed: Any = sys.modules["_thread"]
-        with contextlib.ExitStack() as watched:
+        allocate = installed.allocate_lock
+        with contextlib.ExitStack() as undo:
             for cls in (lock, RLock, installed.RLock):
-                watched.enter_context(self._init_noted(cls))
-            allocate = installed.allocate_lock
+                undo.callback(self._note_init(cls))
             if isinstance(allocate, partial):  # which calls no `__init__`
-                watched.enter_context(self._partial_noted(allocate))
+                undo.callback(self._note_partial(allocate))
             elif not isinstance(allocate, type):
-                watched.enter_context(self._builtin_noted(allocate))
+                undo.callback(self._note_builtin(allocate))
             yield
 
-    @contextlib.contextmanager
-    def _init_noted(self, cls: Any) -> Iterator[None]:
+    def _note_init(self, cls: Any) -> Callable[[], None]:
         own = vars(cls).get("__init__")
 
         def __init__(made: Any, *args: Any, **kwargs: Any) -> None:  # noqa: N807
@@ -84,29 +83,27 @@ class Locks:
                 own(made, *args, **kwargs)
             self._note(made)
 
+        def undo() -> None:
+            if own is None:
+                del cls.__init__
+            else:
+                cls.__init__ = own
+
         cls.__init__ = __init__
-        yield
-        if own is None:
-            del cls.__init__
-        else:
-            cls.__init__ = own
+        return undo
 
     # The others are changed in place, for many have them by name.
 
-    @contextlib.contextmanager
-    def _partial_noted(self, allocate: Any) -> Iterator[None]:
+    def _note_partial(self, allocate: Any) -> Callable[[], None]:
         state = allocate.__reduce__()[2]
         call, args, kwargs, attributes = state
         allocate.__setstate__((self._noted(partial(call, *args, **kwargs)), (), {}, attributes))
-        yield
-        allocate.__setstate__(state)
+        return partial(allocate.__setstate__, state)
 
-    @contextlib.contextmanager
-    def _builtin_noted(self, allocate: Any) -> Iterator[None]:
+    def _note_builtin(self, allocate: Any) -> Callable[[], None]:
         call = allocate._Builtin__call
         allocate._Builtin__call = self._noted(call)
-        yield
-        allocate._Builtin__call = call
+        return partial(setattr, allocate, "_Builtin__call", call)
 
     def _noted(self, allocate: Callable[[], Any]) -> Callable[[], Any]:
         def allocate_noted() -> Any:
