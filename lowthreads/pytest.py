@@ -1,7 +1,7 @@
 """A pytest plugin: tests run on lowthreads, and one that hangs fails with the reason.
 
-It is used by `-p lowthreads.pytest`, or, where the package is installed, by `--lowthreads` or
-`lowthreads = true` in pytest's ini file; otherwise it does nothing.
+It is used by `-p lowthreads.pytest`, or, where the package is installed, by `--lowthreads`, any
+other of its options, or `lowthreads = true` in pytest's ini file; otherwise it does nothing.
 
 Source: lowthreads' own, by the hooks that pytest documents.
 """
@@ -40,8 +40,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def _is_asked_for(config: pytest.Config) -> bool:
-    given = config.known_args_namespace
-    return bool(given.lowthreads or __name__ in given.plugins or config.getini("lowthreads"))
+    given = vars(config.known_args_namespace)
+    options = any(value for name, value in given.items() if name.startswith("lowthreads"))
+    return options or __name__ in given["plugins"] or bool(config.getini("lowthreads"))
 
 
 def _install() -> None:

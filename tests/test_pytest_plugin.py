@@ -320,10 +320,11 @@ def test_native():
     assert type(threading.Lock()).__module__ == "_thread"
     assert "lowthreads" not in type(threading.Lock()).__mro__[-2].__module__
 """
-    code = "import sys, pytest, lowthreads.pytest as p; sys.exit(pytest.main([], plugins=[p]))"
+    code = "import sys, pytest, lowthreads.pytest as p; sys.exit(pytest.main(plugins=[p]))"
     pytester.makepyfile(PRELUDE + source)
-    done = pytester.run(sys.executable, "-c", code, timeout=LIMIT)
-    done.assert_outcomes(passed=1)
+    command = [sys.executable, "-c", code]
+    pytester.run(*command, timeout=LIMIT).assert_outcomes(passed=1)
+    pytester.run(*command, "--lowthreads-limit=50", timeout=LIMIT).assert_outcomes(failed=1)
 
 
 def test_collecting_only(run: Run) -> None:
