@@ -249,3 +249,24 @@ def plugin(session: nox.Session) -> None:
     """The pytest plugin, beside pytest-xdist and pytest-timeout."""
     session.install(".[test]", "pytest-xdist", env=STRICT)
     session.run("python", "-m", "pytest", PLUGIN_TESTS, *session.posargs)
+
+
+@nox.session(python=PYTHONS)
+def hangs(session: nox.Session) -> None:
+    """Programs that hang, and ones that don't, for long; and storms of interrupted waits."""
+    session.install(".[test]", env=STRICT)
+    session.run(
+        "python",
+        "-m",
+        "pytest",
+        "tests/test_hangs.py",
+        "tests/test_expel.py",
+        "--timeout=3600",
+        "-s",
+        *session.posargs,
+        env={
+            "LOWTHREADS_HEALTHY_SECONDS": "60",
+            "LOWTHREADS_HAND_OFFS": "1000000",
+            "LOWTHREADS_EXPULSIONS": "110000",
+        },
+    )
