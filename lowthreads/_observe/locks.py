@@ -170,6 +170,9 @@ def _make_take(
         hold = None
         settle(handle)
         try:
+            taken = not nanoseconds and attempt(handle, marks)
+            if not (taken or nanoseconds):
+                return False
             try:
                 me = here.me
             except AttributeError:
@@ -178,16 +181,14 @@ def _make_take(
                 frame = _getframe(2)
             except ValueError:  # a thread that does nothing but this
                 frame = None
-            site = site_of(frame)
-            if nanoseconds and told.taking is not None:
-                told.taking(self, me, site, frame, self._hold)
-            waited = None
-            if not attempt(handle, marks):
-                if not nanoseconds:
-                    return False
-                waited = await_release(self, handle, nanoseconds, marks, me, site)
-                if waited is None:
-                    return False
+            site, waited = site_of(frame), None
+            if not taken:
+                if told.taking is not None:
+                    told.taking(self, me, site, frame, self._hold)
+                if not attempt(handle, marks):
+                    waited = await_release(self, handle, nanoseconds, marks, me, site)
+                    if waited is None:
+                        return False
             self._hold = hold = (me, site, now())
             told.acquired(self, hold, waited)
             return True
