@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from functools import cache
+from itertools import islice
 from types import CodeType, FrameType
 from typing import NamedTuple
 
@@ -160,4 +161,4 @@ def stack_of(frame: FrameType | None, limit: int = 60) -> tuple[Place, ...]:
                 yield Place(code.co_filename, each.f_lineno or 0, code.co_name)
             each = each.f_back
 
-    return tuple(found())[:limit][::-1]
+    return tuple(islice(found(), limit))[::-1]
