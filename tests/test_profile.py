@@ -269,7 +269,8 @@ def test_observed_locks_are_locks() -> None:
         before = threading.Lock()
         plain = type(before), threading.Lock, threading.RLock, threading._CRLock
         from lowthreads._observe import locks
-        observers = locks.Observer(), locks.Observer()
+        from lowthreads._observe.observer import Observer
+        observers = Observer(), Observer()
         for observer in observers:
             locks.start(observer)
         import _thread

@@ -34,7 +34,7 @@ from .._lock import lock as _plain_lock
 from .._unraisable import report
 from . import locks
 from .accepted import Accepted
-from .locks import Hold, Observer, Thread, Wait
+from .observer import Hold, Observer, Thread, Wait
 from .sites import Place, Site, stack_of
 
 MAX_ORDERS = 50_000

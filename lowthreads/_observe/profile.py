@@ -15,7 +15,7 @@ from typing import Any
 
 from .._lib import lib
 from .._waits import name_of
-from .locks import Hold, Observer, Thread, Wait
+from .observer import Hold, Observer, Thread, Wait
 from .sites import MAX_SITES, OTHER, Place, Site, shown_file, sites_are_full
 
 MAX_ROWS = 20_000
