@@ -180,6 +180,18 @@ with ThreadPoolExecutor(2) as executor:
     assert contended == {}
 
 
+def test_a_file_that_cant_be_written_changes_no_status(tmp_path: Path) -> None:
+    program = "import sys\nsys.exit(3)\n"
+    options = ["--profile=no/folder.json", "--trace=no/trace.json"]
+    done = run_on_lowthreads(tmp_path, options, program, status=3)
+    assert "lowthreads: no profile: " in done.stderr
+    assert "lowthreads: no trace: " in done.stderr
+    assert "Traceback" not in done.stderr
+    program = "import sys\nsys.stderr.close()\n"
+    run_on_lowthreads(tmp_path, ["--profile", "--trace=trace.json"], program)
+    assert (tmp_path / "trace.json").exists()
+
+
 def test_what_a_library_makes_is_told_apart(tmp_path: Path) -> None:
     body = "import queue\nitems = queue.Queue()\nitems.put(1)\nitems.get()\n"
     lock = made_at(profile(tmp_path, body), 1 + PRELUDE.count("\n") + 1)
@@ -213,6 +225,7 @@ if __name__ == "__main__":
     line = line_of("lock = threading", tmp_path)
     counts = [made_at(document, line)["acquisitions"] for document in documents.values()]
     assert counts == [1, 2]
+    assert done.stderr.count(" for locks, over ") == 1
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
