@@ -44,7 +44,10 @@ settings.load_profile("lowthreads")
 # More threads here would test nothing more.
 OWN_PROCESSES = {
     f"test_{name}"
-    for name in ("dropin", "exit", "fork", "gil", "interrupts", "main", "run", "stop_the_world")
+    for name in (
+        *("dropin", "exit", "fork", "gil", "interrupts", "lock_order", "main", "page", "profile"),
+        *("run", "stop_the_world", "trace", "watchdog"),
+    )
 }
 
 # What only one test can use at a time.

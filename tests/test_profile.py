@@ -100,7 +100,7 @@ def test_a_table_is_printed_at_exit(tmp_path: Path) -> None:
     program = PRELUDE + "contend(threading.Lock(), 2, take)\n"
     done = run_on_lowthreads(tmp_path, ["--profile"], program)
     lines = done.stderr.splitlines()
-    assert " in 2 waits for locks, over " in lines[0]
+    assert " waits for locks, over " in lines[0]
     assert lines[1].split() == ["total", "wait", "waits", "of", "p50", "p99", "longest"]
     made = line_of("contend(threading", tmp_path)
     assert f"      lock made at program.py:{made} in <module>" in lines
@@ -180,6 +180,18 @@ with ThreadPoolExecutor(2) as executor:
     assert contended == {}
 
 
+def test_a_file_that_cant_be_written_changes_no_status(tmp_path: Path) -> None:
+    program = "import sys\nsys.exit(3)\n"
+    options = ["--profile=no/folder.json", "--trace=no/trace.json"]
+    done = run_on_lowthreads(tmp_path, options, program, status=3)
+    assert "lowthreads: no profile: " in done.stderr
+    assert "lowthreads: no trace: " in done.stderr
+    assert "Traceback" not in done.stderr
+    program = "import sys\nsys.stderr.close()\n"
+    run_on_lowthreads(tmp_path, ["--profile", "--trace=trace.json"], program)
+    assert (tmp_path / "trace.json").exists()
+
+
 def test_what_a_library_makes_is_told_apart(tmp_path: Path) -> None:
     body = "import queue\nitems = queue.Queue()\nitems.put(1)\nitems.get()\n"
     lock = made_at(profile(tmp_path, body), 1 + PRELUDE.count("\n") + 1)
@@ -213,6 +225,7 @@ if __name__ == "__main__":
     line = line_of("lock = threading", tmp_path)
     counts = [made_at(document, line)["acquisitions"] for document in documents.values()]
     assert counts == [1, 2]
+    assert done.stderr.count(" for locks, over ") == 1
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
@@ -269,7 +282,8 @@ def test_observed_locks_are_locks() -> None:
         before = threading.Lock()
         plain = type(before), threading.Lock, threading.RLock, threading._CRLock
         from lowthreads._observe import locks
-        observers = locks.Observer(), locks.Observer()
+        from lowthreads._observe.observer import Observer
+        observers = Observer(), Observer()
         for observer in observers:
             locks.start(observer)
         import _thread
@@ -427,6 +441,77 @@ def test_tables_are_used_again_by_later_threads() -> None:
         assert len(counted._tables) <= 110, len(counted._tables)
         taken = [each for each in counted.document()["locks"] if each["acquisitions"] == 300]
         assert len(taken) >= 1
+        """
+    )
+
+
+def test_counts_are_exact_and_locks_exclude() -> None:
+    run_child(
+        """
+        import lowthreads
+        lowthreads.install()
+        import threading
+        from lowthreads._observe import locks, lock_order, profile, trace
+        counted = profile.Profile()
+        for each in (counted, trace.Trace(), lock_order.LockOrder()):
+            locks.start(each)
+        lock = threading.Lock()
+        rlock = threading.RLock()
+        total = [0, 0]
+        def work():
+            for _ in range(500):
+                with lock:
+                    with rlock, rlock:
+                        total[0] += 1
+                rlock.acquire()
+                total[1] += 1
+                rlock.release()
+        threads = [threading.Thread(target=work) for _ in range(4)]
+        for thread in threads: thread.start()
+        for thread in threads: thread.join()
+        assert total == [2000, 2000], total
+        counts = {each["made"]["line"]: each for each in counted.document()["locks"]
+                  if each["made"]["function"] == "<module>" and not each["made"]["within"]
+                  or each["made"]["within"] == "RLock"}
+        lock, rlock = (each for each in counts.values() if each["acquisitions"] >= 2000)
+        assert sorted([lock["acquisitions"], rlock["acquisitions"]]) == [2000, 4000]
+        """
+    )
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs signal.setitimer")
+def test_handlers_and_finalizers_may_take_locks() -> None:
+    run_child(
+        """
+        import gc, signal
+        import lowthreads
+        lowthreads.install()
+        import threading
+        from lowthreads._observe import locks, lock_order, profile, trace
+        for each in (profile.Profile(), trace.Trace(), lock_order.LockOrder(None, lambda _: None)):
+            locks.start(each)
+        shared = threading.RLock()
+        runs = [0, 0]
+        def use(number):
+            runs[number] += 1
+            # Each time of new classes, so that something is learned in the midst of learning.
+            exec(compile("with first, shared, then: pass", f"<{sum(runs)}>", "exec"),
+                 {"first": threading.Lock(), "shared": shared, "then": threading.RLock()})
+        class Cycle:
+            def __init__(self): self.me = self
+            def __del__(self): use(1)
+        def handle(*_):
+            use(0)
+            signal.setitimer(signal.ITIMER_REAL, 0.001)  # one after the other
+        signal.signal(signal.SIGALRM, handle)
+        handle()
+        while min(runs) < 50:
+            Cycle()
+            a = threading.Lock()
+            b = threading.Lock()
+            with a, b, shared: pass
+            with b, a: gc.collect(0)
+        signal.signal(signal.SIGALRM, signal.SIG_IGN)
         """
     )
 

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from support import run_child, run_on_lowthreads
 
 # `second` waits until `first` releases; then each takes two locks that overlap.
@@ -33,12 +35,14 @@ for thread in threads: thread.join()
 Event = dict[str, Any]
 
 
-def trace(tmp_path: Path, program: str = PROGRAM) -> list[Event]:
-    run_on_lowthreads(tmp_path, ["--trace=trace.json"], program)
-    document = json.loads((tmp_path / "trace.json").read_text())
+@pytest.fixture(scope="module")
+def events(tmp_path_factory: pytest.TempPathFactory) -> list[Event]:
+    folder = tmp_path_factory.mktemp("trace")
+    run_on_lowthreads(folder, ["--trace=trace.json"], PROGRAM)
+    document = json.loads((folder / "trace.json").read_text())
     assert document["otherData"]["dropped"] == "none"
-    events: list[Event] = document["traceEvents"]
-    return events
+    found: list[Event] = document["traceEvents"]
+    return found
 
 
 def thread_names(events: list[Event]) -> dict[int, str]:
@@ -47,8 +51,7 @@ def thread_names(events: list[Event]) -> dict[int, str]:
     }
 
 
-def test_events_have_what_the_format_asks_for(tmp_path: Path) -> None:
-    events = trace(tmp_path)
+def test_events_have_what_the_format_asks_for(events: list[Event]) -> None:
     names = thread_names(events)
     assert {"MainThread", "first", "second"} <= set(names.values())
     (process,) = {event["pid"] for event in events}
@@ -63,8 +66,7 @@ def test_events_have_what_the_format_asks_for(tmp_path: Path) -> None:
     assert any(event["name"] == "process_name" and event["pid"] == process for event in events)
 
 
-def test_a_wait_says_who_held_the_lock(tmp_path: Path) -> None:
-    events = trace(tmp_path)
+def test_a_wait_says_who_held_the_lock(events: list[Event]) -> None:
     names = thread_names(events)
     made = "program.py:4"
     (wait,) = [event for event in events if event["name"] == f"wait: {made}"]
@@ -84,8 +86,7 @@ def test_a_wait_says_who_held_the_lock(tmp_path: Path) -> None:
     assert by_first["ts"] + by_first["dur"] <= wait["ts"] + wait["dur"]
 
 
-def test_an_arrow_goes_from_the_release_to_the_wait(tmp_path: Path) -> None:
-    events = trace(tmp_path)
+def test_an_arrow_goes_from_the_release_to_the_wait(events: list[Event]) -> None:
     names = thread_names(events)
     (wait,) = [event for event in events if event["name"] == "wait: program.py:4"]
     ends: dict[int, dict[str, Event]] = {}
@@ -111,8 +112,7 @@ def test_an_arrow_goes_from_the_release_to_the_wait(tmp_path: Path) -> None:
     assert within["args"]["in"] == "first"
 
 
-def test_spans_of_a_line_lie_within_each_other(tmp_path: Path) -> None:
-    events = trace(tmp_path)
+def test_spans_of_a_line_lie_within_each_other(events: list[Event]) -> None:
     names = thread_names(events)
     assert "second (overlapping)" in names.values()
     for line in names:

@@ -34,7 +34,7 @@ from .._lock import lock as _plain_lock
 from .._unraisable import report
 from . import locks
 from .accepted import Accepted
-from .locks import Hold, Observer, Thread, Wait
+from .observer import Hold, Observer, Thread, Wait
 from .sites import Place, Site, stack_of
 
 MAX_ORDERS = 50_000
@@ -244,11 +244,8 @@ class LockOrder(Observer):
 
 
 def _forget(me: Thread, hold: Hold) -> None:
-    held = me.held
-    for i in range(len(held) - 1, -1, -1):  # mostly the last
-        if held[i][1] is hold:
-            del held[i]
-            return
+    # A new list: a handler of a signal may change the old one meanwhile.
+    me.held = [each for each in me.held if each[1] is not hold]
 
 
 def start(

@@ -14,7 +14,6 @@ Guarantees
 
 from __future__ import annotations
 
-import os
 import sys
 from functools import wraps
 from sys import _getframe
@@ -24,136 +23,17 @@ from typing import Any, Callable
 from .. import _dropin, _lock, _rlock
 from .._dropin import _Builtin, _rename
 from .._errors import raise_release_unacquired, raise_release_unlocked
-from .._host import _local
-from .._idents import get_ident
 from .._lib import lib
 from .._places import awaits_signal
 from .._timeout import DEFAULT, UNBOUNDED, check_timeout
 from .._wait import wait
-from .._waits import name_of
+from .observer import Hold, Observer, Thread, Wait, this_thread
+from .observer import begin as _begin
+from .observer import here as _here
+from .observer import told as _told
 from .sites import Site, site_of, site_of_lock
 
 _CPYTHON = sys.implementation.name == "cpython"
-
-
-class Thread:
-    """A thread that has used an observed lock, and what observers note of it."""
-
-    __slots__ = ("busy", "ended", "events", "held", "ident", "named", "rows")
-
-    def __init__(self) -> None:
-        self.ident = get_ident()
-        self.named = ""
-        self.ended = False
-        self.rows: Any = None  # profile.py
-        self.events: Any = None  # trace.py
-        self.held: list[Any] = []  # lock_order.py
-        self.busy = False
-
-    def name(self) -> str:
-        """Return the name that `threading` has for it now, or had at the last call."""
-        if not self.ended:  # else the ident may be another one's
-            name = name_of(self.ident)
-            if not self.named or not name.startswith("thread 0x"):
-                self.named = name
-        return self.named or f"thread {self.ident:#x}"
-
-
-Hold = tuple[Thread, Site, int]
-"""Who holds a lock, where it was taken, and since when, in nanoseconds."""
-
-Release = tuple[Thread, int, Hold]
-"""Who released a lock, when, and who had held it."""
-
-Wait = tuple[int, "Hold | None", "Release | None"]
-"""Since when a lock was waited for, who held it then, and the release that ended the wait."""
-
-
-class Observer:
-    """What can be told; each method is called by the thread that does it.
-
-    It must be quick, wait for no lock that others may hold for long, and bear to be called
-    within itself, by a handler of a signal or a finalizer.
-    """
-
-    def taking(
-        self, lock: Any, me: Thread, site: Site, frame: FrameType | None, hold: Hold | None
-    ) -> None:
-        """The thread will take the lock, and wait if need be; `hold` is who has it."""
-
-    def acquired(self, lock: Any, hold: Hold, waited: Wait | None) -> None:
-        """The thread has taken the lock; `waited` is None if it was free."""
-
-    def gave_up(self, lock: Any, me: Thread, site: Site, now: int, waited: Wait) -> None:
-        """The thread has waited without taking the lock."""
-
-    def released(self, lock: Any, hold: Hold, now: int, me: Thread) -> None:
-        """The thread has released the lock, which another one may have taken before."""
-
-    def thread_ended(self, me: Thread) -> None:
-        """The thread uses no more locks."""
-
-    def forked(self, me: Thread) -> None:
-        """This is a child process, and the thread its only one."""
-
-
-class _Told:
-    """Whom to tell; without observers, nobody."""
-
-    def __init__(self) -> None:
-        self.observers: tuple[Observer, ...] = ()
-        self.set(())
-
-    def set(self, observers: tuple[Observer, ...]) -> None:
-        self.observers = observers
-        for name in (name for name in vars(Observer) if not name.startswith("_")):
-            setattr(self, name, self._to_each(name))
-
-    def _to_each(self, name: str) -> Callable[..., None] | None:
-        calls = [
-            getattr(each, name)
-            for each in self.observers
-            if getattr(type(each), name) is not getattr(Observer, name)
-        ]
-        if len(calls) == 1:
-            return calls[0]  # type: ignore[no-any-return]
-        if not calls and name == "taking":
-            return None  # few want it
-
-        def tell(*args: Any) -> None:
-            for call in calls:
-                call(*args)
-
-        return tell
-
-    def __getattr__(self, name: str) -> Callable[..., None]:
-        raise AttributeError(name)  # for the type checker: `set` makes them
-
-
-_told = _Told()
-_here = _local()
-
-
-class _End:
-    """In a thread's locals: gone when the thread has ended."""
-
-    def __init__(self, me: Thread) -> None:
-        self.me = me
-
-    def __del__(self, told: _Told = _told) -> None:  # the module may be no more
-        self.me.ended = True
-        told.thread_ended(self.me)
-
-
-def _begin() -> Thread:
-    me = _here.me = Thread()
-    _here.end = _End(me)
-    return me
-
-
-def _me() -> Thread:
-    me: Thread | None = getattr(_here, "me", None)
-    return me or _begin()
 
 
 def _make_take(
@@ -163,31 +43,33 @@ def _make_take(
 
     A method of the lock must call it, for it looks at who called that.
     """
-    here, told, now = _here, _told, lib.lt_now  # what is in no module goes last at exit
+    # What is used at exit must not be a module's, which may be no more.
+    here, told, begin, now = _here, _told, _begin, lib.lt_now
 
     def take(self: Any, nanoseconds: int, marks: int) -> bool:
         handle = self._handle
         hold = None
         settle(handle)
         try:
+            taken = not nanoseconds and attempt(handle, marks)
+            if not (taken or nanoseconds):
+                return False
             try:
                 me = here.me
             except AttributeError:
-                me = _begin()
+                me = begin()
             try:
                 frame = _getframe(2)
             except ValueError:  # a thread that does nothing but this
                 frame = None
-            site = site_of(frame)
-            if nanoseconds and told.taking is not None:
-                told.taking(self, me, site, frame, self._hold)
-            waited = None
-            if not attempt(handle, marks):
-                if not nanoseconds:
-                    return False
-                waited = await_release(self, handle, nanoseconds, marks, me, site)
-                if waited is None:
-                    return False
+            site, waited = site_of(frame), None
+            if not taken:
+                if told.taking is not None:
+                    told.taking(self, me, site, frame, self._hold)
+                if not attempt(handle, marks):
+                    waited = await_release(self, handle, nanoseconds, marks, me, site)
+                    if waited is None:
+                        return False
             self._hold = hold = (me, site, now())
             told.acquired(self, hold, waited)
             return True
@@ -239,7 +121,7 @@ class _LockKind(type):
 def _make_lock(plain: Any, with_calls: bool) -> tuple[type, Any]:
     """Return the type of observed locks, and what allocates one."""
     take = _make_take(lib.lt_lock_settle, lib.lt_lock_try_marked, lib.LT_FOR_LOCK, lib.lt_lock_undo)
-    here, told, now, unlock = _here, _told, lib.lt_now, lib.lt_ffi_lock_release
+    here, told, begin, now, unlock = _here, _told, _begin, lib.lt_now, lib.lt_ffi_lock_release
     fresh, scoped = lib.LT_FRESH, lib.LT_FRESH | lib.LT_SCOPED
     fill, new, reinit = _fill, _lock.lock.__new__, plain._at_fork_reinit
 
@@ -265,7 +147,7 @@ def _make_lock(plain: Any, with_calls: bool) -> tuple[type, Any]:
                 try:
                     me = here.me
                 except AttributeError:
-                    me = _begin()
+                    me = begin()
                 if hold is not None:
                     if hold[0] is not me:
                         self._signal = True
@@ -309,7 +191,7 @@ def _make_rlock(plain: Any) -> type:
     take = _make_take(
         lib.lt_rlock_settle, lib.lt_rlock_try_marked, lib.LT_FOR_RLOCK, lib.lt_rlock_undo
     )
-    told, now, me_of, unlock = _told, lib.lt_now, _me, lib.lt_ffi_rlock_release
+    told, now, me_of, unlock = _told, lib.lt_now, this_thread, lib.lt_ffi_rlock_release
     levels, owned, locked = lib.lt_rlock_levels, lib.lt_rlock_owned, lib.lt_rlock_locked
     fresh, fill = lib.LT_FRESH, _fill
     take_again, handle_of = _rlock._acquire, plain._handle.__get__
@@ -446,12 +328,3 @@ def stop(observer: Observer) -> None:
     _told.set(tuple(each for each in _told.observers if each is not observer))
     if not _told.observers:
         _put({id(observed): plain for plain, observed in _InPlace.pairs})
-
-
-def _after_fork() -> None:
-    if _told.observers:
-        _told.forked(_me())
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

@@ -11,7 +11,8 @@ import atexit
 import json
 import os
 import sys
-from typing import Any, NamedTuple, cast
+from contextlib import suppress
+from typing import Any, Callable, NamedTuple, cast
 
 from .._host import _is_main_interpreter
 from . import locks
@@ -64,41 +65,51 @@ class _Observed:
             self.lock_order = LockOrder(read_accepted(options.lock_order))
             locks.start(self.lock_order)
 
-    def path(self, given: str) -> str:
-        """Return the file's name in this process."""
-        if os.getpid() == self.options.process:
-            return given
-        stem, extension = os.path.splitext(given)
-        return f"{stem}.{os.getpid()}{extension}"
-
     def finish(self) -> None:
         """Write it all."""
         if self.finished == os.getpid():
             return
         self.finished = os.getpid()
         if self.options.profile is not None:
-            self._write_profile(self.options.profile)
+            self._finish_profile(self.options.profile)
         if self.options.trace is not None:
-            path = self.path(self.options.trace)
-            self.trace.write(path)
-            dropped = " (not all: it was full)" if self.trace.dropped else ""
-            _say(f"lowthreads: trace in {path}{dropped}")
+            more = " (not all: it was full)" if self.trace.dropped else ""
+            self._write("trace", self.options.trace, self.trace.write, more)
         if self.options.lock_order is not None and self.lock_order.is_full:
             _say("lowthreads: there were more lock orders than were learned")
 
-    def _write_profile(self, given: str) -> None:
+    def _finish_profile(self, given: str) -> None:
         from . import report
 
         document = self.profile.document()
-        main = os.getpid() == self.options.process
-        if main or any(lock["contended"] for lock in document["locks"]):
+        # What another process says may be for the one that started it alone.
+        if self._is_first() or (not given and any(lock["contended"] for lock in document["locks"])):
             _say(report.table(document))
         if given:
-            path = self.path(given)
-            text = report.page(document) if path.endswith(".html") else json.dumps(document)
-            with open(path, "w", encoding="utf-8") as file:
-                file.write(text)
-            _say(f"lowthreads: profile in {path}")
+            text = report.page(document) if given.endswith(".html") else json.dumps(document)
+
+            def write(path: str) -> None:
+                with open(path, "w", encoding="utf-8") as file:
+                    file.write(text)
+
+            self._write("profile", given, write)
+
+    def _is_first(self) -> bool:
+        return os.getpid() == self.options.process
+
+    def _write(self, what: str, given: str, write: Callable[[str], None], more: str = "") -> None:
+        """Write a file, under a name that is this process's, and say so."""
+        path = given
+        if not self._is_first():
+            stem, extension = os.path.splitext(given)
+            path = f"{stem}.{os.getpid()}{extension}"
+        try:
+            write(path)
+        except OSError as error:
+            _say(f"lowthreads: no {what}: {error}")
+        else:
+            if self._is_first():
+                _say(f"lowthreads: {what} in {path}{more}")
 
     def in_child(self) -> None:
         """After a fork: multiprocessing's children run no `atexit`, but what it has of its own."""
@@ -112,8 +123,9 @@ class _Observed:
 
 
 def _say(text: str) -> None:
-    if sys.stderr is not None:
-        print(text, file=sys.stderr, flush=True)
+    with suppress(AttributeError, OSError, ValueError):  # there is none, or it is closed
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
 
 
 def start_from_environment() -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from .._lib import lib
 from .._waits import name_of
-from .locks import Hold, Observer, Thread, Wait
+from .observer import Hold, Observer, Thread, Wait
 from .sites import MAX_SITES, OTHER, Place, Site, shown_file, sites_are_full
 
 MAX_ROWS = 20_000
@@ -40,11 +40,13 @@ class Row:
         "longest_hold",
         "longest_holder",
         "longest_wait",
+        "signal",
         "waited",
     )
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
+        self.signal = False
         self.acquisitions = self.contended = self.gave_up = 0
         self.waited = self.longest_wait = self.held = self.longest_hold = 0
         self.longest_holder = ""
@@ -66,8 +68,6 @@ class Row:
 
     def add(self, other: Row) -> None:
         """Count what the other one has."""
-        if other.kind == "signal":
-            self.kind = "signal"
         for name in ("acquisitions", "contended", "gave_up", "waited", "held"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.longest_wait = max(self.longest_wait, other.longest_wait)
@@ -144,7 +144,7 @@ class Profile(Observer):
         began, holder, _ = waited
         row.contended += 1
         if lock._signal:
-            row.kind = "signal"
+            row.signal = True
         if lock._signal or holder is None:
             row.note_wait(end - began, _NOBODY)
         else:
@@ -154,7 +154,7 @@ class Profile(Observer):
         """Count how long it was held."""
         taker, site, since = hold
         if taker is not me or lock._signal:
-            self._row(me, lock, site).kind = "signal"
+            self._row(me, lock, site).signal = True
             return
         try:
             row = me.rows[lock._made, site]
@@ -179,16 +179,19 @@ class Profile(Observer):
 
     def document(self) -> dict[str, Any]:
         """Return all that is known, as JSON has it: docs/profile.md says what is what."""
+        tables = [table.copy() for table in list(self._tables)]
+        signals = {made for each in tables for (made, _), row in each.items() if row.signal}
         rows: dict[_LockPlace, dict[Place, Row]] = {}
-        limits = set()
-        for table in list(self._tables):
-            if len(table) >= MAX_ROWS:
-                limits.add(f"more than {MAX_ROWS:,} pairs of places in a thread")
-            for (made, site), row in table.copy().items():
-                of_lock = rows.setdefault((made.place, made.within), {})
-                of_lock.setdefault(site.place, Row(row.kind)).add(row)
+        for table in tables:
+            for (made, site), row in table.items():
+                kind = "signal" if made in signals else row.kind
+                of_lock = rows.setdefault((kind, made.place, made.within), {})
+                of_lock.setdefault(site.place, Row(kind)).add(row)
+        limits = []
+        if any(len(table) >= MAX_ROWS for table in tables):
+            limits.append(f"more than {MAX_ROWS:,} pairs of places in a thread")
         if sites_are_full():
-            limits.add(f"more than {MAX_SITES:,} places")
+            limits.append(f"more than {MAX_SITES:,} places")
         locks = [_lock_document(*made, of_lock) for made, of_lock in rows.items()]
         return {
             "schema": 1,
@@ -196,20 +199,20 @@ class Profile(Observer):
             "program": list(getattr(sys, "argv", [])),
             "seconds": (lib.lt_now() - self._began) / 1e9,
             "locks": sorted(locks, key=lambda each: -each["wait"]),
-            "limits": sorted(limits),
+            "limits": limits,
         }
 
 
-_LockPlace = tuple[Place, "str | None"]
+_LockPlace = tuple[str, Place, "str | None"]
 
 
 def _place_document(place: Place) -> dict[str, Any]:
     return {"file": shown_file(place.file), "line": place.line, "function": place.function}
 
 
-def _lock_document(made: Place, within: str | None, rows: dict[Place, Row]) -> dict[str, Any]:
-    signal = any(row.kind == "signal" for row in rows.values())
-    kind = "signal" if signal else next(iter(rows.values())).kind
+def _lock_document(
+    kind: str, made: Place, within: str | None, rows: dict[Place, Row]
+) -> dict[str, Any]:
     taken, longest = max(rows.items(), key=lambda pair: pair[1].longest_hold)
     ordered = sorted(rows.items(), key=lambda pair: -pair[1].waited)
     return {

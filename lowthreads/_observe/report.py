@@ -65,7 +65,8 @@ def _place_lines(lock: _Document, place: _Document) -> Iterator[str]:
         *(duration(wait[name]) for name in ("p50", "p99", "longest")),
     )
     yield "  " + "".join(f"{cell:>12}" for cell in cells)
-    within = f" ({lock['made']['within']})" if lock["made"]["within"] else ""
+    within = lock["made"]["within"]
+    within = f" ({within})" if within not in (None, lock["kind"]) else ""
     yield f"      {lock['kind']} made at {_at(lock['made'])}{within}"
     yield f"      waited for at {_at(place['taken'])}"
     for at, (seconds, threads) in _holders(place)[:2]:

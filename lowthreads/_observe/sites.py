@@ -8,10 +8,11 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from functools import cache
+from itertools import islice
 from types import CodeType, FrameType
 from typing import NamedTuple
 
-from .._places import WAITED_IN, is_bootstrap, is_in, place_of
+from .._places import WAITED_IN, is_bootstrap, is_in
 
 MAX_SITES = 50_000
 """So many places are told apart; all later ones are `OTHER`."""
@@ -103,20 +104,34 @@ def site_of(frame: FrameType | None) -> Site:
 def site_of_lock(frame: FrameType | None) -> Site:
     """Return where a lock is made: what a library makes at a line of the user's is of its own."""
     user = site_of(frame)
-    inner: FrameType | None = frame
-    while inner is not None:
-        key = (id(inner.f_code), inner.f_lasti)
-        site = _known(key) or _add(inner, key)
-        if site.kind != _OWN:
+    inner: Site | None = None
+    outer = frame
+    while frame is not None:
+        key = (id(frame.f_code), frame.f_lasti)
+        site = _known(key) or _add(frame, key)
+        if site is user or site is OTHER:
             break
-        inner = inner.f_back
-    if inner is None or site is user or user is OTHER or site is OTHER:
+        if site.kind == _LIBRARY:
+            inner, outer = inner or site, frame
+        frame = frame.f_back
+    if inner is None or outer is None or frame is None:
         return user
-    made = _made.get((site, user))
+    made = _made.get((inner, user))
     if made is None:
-        made = Site(user.place, _USER, within=place_of(frame).call)
-        made = _made.setdefault((site, user), made)
+        made = Site(user.place, _USER, within=_name(outer))
+        made = _made.setdefault((inner, user), made)
     return made
+
+
+def _name(frame: FrameType) -> str:
+    """Return the name of what runs there, without a look at its variables: that keeps them."""
+    code = frame.f_code
+    for each in list(frame.f_globals.values()):
+        if isinstance(each, type):
+            method = vars(each).get(code.co_name)
+            if getattr(method, "__code__", None) is code:
+                return f"{each.__name__}.{code.co_name}"
+    return code.co_name
 
 
 def _add(frame: FrameType, key: tuple[int, int]) -> Site:
@@ -146,4 +161,4 @@ def stack_of(frame: FrameType | None, limit: int = 60) -> tuple[Place, ...]:
                 yield Place(code.co_filename, each.f_lineno or 0, code.co_name)
             each = each.f_back
 
-    return tuple(found())[:limit][::-1]
+    return tuple(islice(found(), limit))[::-1]

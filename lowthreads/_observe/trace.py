@@ -12,7 +12,7 @@ from itertools import count
 from typing import Any, NamedTuple
 
 from .._lib import lib
-from .locks import Hold, Observer, Release, Thread, Wait
+from .observer import Hold, Observer, Release, Thread, Wait
 from .sites import Site
 
 MAX_EVENTS = 200_000
