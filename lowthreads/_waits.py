@@ -24,6 +24,7 @@ import sys
 from collections.abc import Iterator, Set
 from typing import Any, NamedTuple
 
+from ._host import host
 from ._idents import get_ident, main_thread
 from ._imports import Import, awaited_imports
 from ._lib import ffi, lib
@@ -245,5 +246,22 @@ def _is_sure(cycle: tuple[Wait, ...], found: list[Wait], aside: Set[int]) -> boo
     taken_by_call = [wait for wait in cycle if wait.kind == "lock" and not wait.scoped]
     if not taken_by_call or (len(cycle) > 1 and all(wait.kind != "thread" for wait in cycle)):
         return True
-    stuck = {wait.ident for wait in found if wait.timeout is None}
-    return stuck >= sys._current_frames().keys() - aside
+    before = _stuck(found)
+    started = 1 + lib.lt_census_count() + int(host._count())
+    frames = sys._current_frames()
+    threads = frames.keys() - aside
+    if not before.keys() >= threads or len(frames) < started:  # one runs, or is about to
+        return False
+    # Who is in the same wait still has not run meanwhile; the others had ended by then.
+    now = _stuck(waits())
+    return all(now.get(ident) == before[ident] for ident in {*threads, *(w.ident for w in cycle)})
+
+
+def _stuck(found: list[Wait]) -> dict[int, tuple[int, int | None]]:
+    """Of each thread that waits without a timeout, since when, and for whom."""
+    me = get_ident()
+    return {
+        wait.ident: (wait.since, wait.owner)
+        for wait in found
+        if wait.timeout is None and (not wait.suspended or wait.ident == me)
+    }

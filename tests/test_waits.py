@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import sys
 import textwrap
 import threading
 import time
@@ -16,6 +17,7 @@ import pytest
 
 import lowthreads
 from lowthreads import RLock, allocate_lock, get_ident, start_joinable_thread, waits
+from lowthreads._stuck import find_deadlocks
 from support import Threads, await_waiter, run_child, wait_until
 
 
@@ -409,6 +411,23 @@ def test_the_report_names_things_at_the_users_own_lines() -> None:
         assert expected in output, f"{expected!r} is not in\n{output}"
     assert "_bootstrap" not in output
     assert "\x1b" not in output
+
+
+def test_a_thread_that_releases_the_lock_and_ends_leaves_no_deadlock() -> None:
+    lock, go = held(), held()
+    waiter = Threads(lambda: [lock.acquire(), lock.acquire()])
+    lock.release()
+    (ident,) = waiter.idents
+    wait_until(lambda: [wait for wait in waits_of(ident) if wait.owner == ident], "for itself")
+    others = sys._current_frames().keys() - {ident}
+    releaser = Threads(lambda: [go.acquire(), lock.release()])
+    wait_until(lambda: waits_of(releaser.idents[0]), "the releaser waits")
+    before = [wait for wait in waits() if wait.ident == ident]
+    go.release()
+    releaser.results()
+    waiter.results()
+    # As if that happened between a look at the waits and one at the threads.
+    assert [each.sure for each in find_deadlocks(before, others)] == [False]
 
 
 def written(**options: Any) -> str:
