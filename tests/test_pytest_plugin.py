@@ -171,7 +171,7 @@ WAYS_TO_BE_SLOW = {
     "lowthreads": "threading.Event().wait(60)",
     "sleep": "time.sleep(60)",
     "child": "import subprocess, sys; subprocess.run([sys.executable, '-c', SLEEP])",
-    "queue": "import queue; queue.SimpleQueue().get()",
+    "socket": "import socket; socket.socketpair()[0].recv(1)",
     "busy": "while True: pass",
     "pool": """
     from concurrent.futures import ThreadPoolExecutor
