@@ -171,7 +171,7 @@ WAYS_TO_BE_SLOW = {
     "lowthreads": "threading.Event().wait(60)",
     "sleep": "time.sleep(60)",
     "child": "import subprocess, sys; subprocess.run([sys.executable, '-c', SLEEP])",
-    "socket": "import socket; socket.socketpair()[0].recv(1)",
+    "socket": "import socket; pair = socket.socketpair(); pair[0].recv(1)",
     "busy": "while True: pass",
     "pool": """
     from concurrent.futures import ThreadPoolExecutor
