@@ -1,5 +1,8 @@
 """Describes the extension to cffi; `setup.py` hands `ffibuilder` to setuptools.
 
+`python build_ffi.py FILE` compiles it to that file, for other builds.  csrc is beside it; it is
+beside the package or, in a wheel and in a vendored copy, in the package's folder `_source`.
+
 Build options, from the environment:
 
 - `LOWTHREADS_PARKER`: `futex` (Linux's default), `pthread` (everywhere else on POSIX) or
@@ -12,14 +15,26 @@ Build options, from the environment:
 
 import os
 import platform
+import shutil
 import sys
 import sysconfig
+import tempfile
 from pathlib import Path
 
 from cffi import FFI
 
-MODULE = "lowthreads._native"
-CSRC = Path(__file__).resolve().parent / "csrc"
+HERE = Path(__file__).resolve().parent
+CSRC = HERE / "csrc"
+
+
+def module_name() -> str:
+    """The extension's full name, after the package that it is for, where that is."""
+    names = ["_native"]
+    folder = HERE.parent if HERE.name == "_source" else HERE / "lowthreads"
+    while (folder / "__init__.py").exists():
+        names.insert(0, folder.name)
+        folder = folder.parent
+    return ".".join(names)
 
 
 def default_parker(system: str = sys.platform) -> str:
@@ -67,8 +82,15 @@ _API_MACROS = {
 }
 
 
-def make_ffi(module: str = MODULE) -> FFI:
-    """The builder of the extension that is imported as `module` (a vendored copy has its own)."""
+def make_ffi(module: "str | None" = None, folder: str = ".") -> FFI:
+    """The builder of the extension.
+
+    Args:
+        module: the full name that it is imported by; `module_name()` by default.
+        folder: what is put before the names of the source files: this file's folder, as
+            whoever compiles them finds it.
+    """
+    module = module or module_name()
     parker = os.environ.get("LOWTHREADS_PARKER") or default_parker()
     if parker not in {"futex", "pthread", "win32"}:
         raise SystemExit(f"LOWTHREADS_PARKER={parker}: not one of futex, pthread, win32")
@@ -92,15 +114,20 @@ def make_ffi(module: str = MODULE) -> FFI:
     if free_threaded() and not abi:  # cffi defines it on the command line and in the file
         compile_args.append(("-U" if posix else "/U") + "_CFFI_NO_LIMITED_API")
     ffi = FFI()
-    for folder in (".", interpreter, *([] if posix else ["win32"])):
-        ffi.cdef((CSRC / "ffi" / folder / "cdef.h").read_text())
+    for kind in (".", interpreter, *([] if posix else ["win32"])):
+        ffi.cdef((CSRC / "ffi" / kind / "cdef.h").read_text())
     glue = ["glue.h", *([] if posix else ["win32/sleep.h"])]
+    headers = [str(header.relative_to(HERE)) for header in CSRC.rglob("*.h")]
+
+    def found(names: "list[str]") -> "list[str]":
+        return [Path(folder, name).as_posix() for name in names]
+
     ffi.set_source(
         module,
         "".join(f'#include "ffi/{header}"\n' for header in glue),
-        sources=sources(parker),
-        depends=[str(header.relative_to(CSRC.parent)) for header in CSRC.rglob("*.h")],
-        include_dirs=includes,
+        sources=found(sources(parker)),
+        depends=found(headers),
+        include_dirs=found(includes),
         define_macros=macros,
         extra_compile_args=compile_args,
         extra_link_args=["-pthread"] if posix else [],
@@ -111,5 +138,15 @@ def make_ffi(module: str = MODULE) -> FFI:
 
 
 def ffibuilder() -> FFI:
-    """What setup.py names to cffi's hook."""
-    return make_ffi()
+    """What setup.py names to cffi's hook; setuptools wants paths relative to setup.py's."""
+    return make_ffi(folder=os.path.relpath(HERE))
+
+
+def compile_to(output: str) -> None:
+    """Compile the extension to that file, which a build other than setuptools' puts in place."""
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copyfile(make_ffi(folder=str(HERE)).compile(tmpdir=folder), output)
+
+
+if __name__ == "__main__":
+    compile_to(sys.argv[1])

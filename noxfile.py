@@ -5,8 +5,10 @@ are run by name (`nox --list`).  LOWTHREADS_PYTHONS="3.9 pypy3" leaves all other
 """
 
 import os
+import re
 import shutil
 import sys
+from pathlib import Path
 
 import nox
 
@@ -166,6 +168,30 @@ def exits(session: nox.Session) -> None:
 
 
 @nox.session(python=PYTHONS)
+def strict(session: nox.Session) -> None:
+    """The whole suite with the interpreter's own checks on, and each warning an error."""
+    options = ["-X", "dev", "-m", "pytest", "--ignore", SHIM_TESTS]
+    env = {"PYTHONWARNINGS": "error", "PYTHONMALLOC": "debug"}
+    session.install(".[test]", env=STRICT)
+    session.run("python", *options, *session.posargs, env=env)
+
+
+@nox.session(python=PYTHONS)
+def leaks(session: nox.Session) -> None:
+    """What operations leave behind, of 100,000 of each."""
+    session.install(".[test]", env=STRICT)
+    session.run(
+        "python",
+        "-m",
+        "pytest",
+        "tests/test_leaks.py",
+        "--timeout=3600",
+        *session.posargs,
+        env={"LOWTHREADS_TURNS": "100000"},
+    )
+
+
+@nox.session(python=PYTHONS)
 def forks(session: nox.Session) -> None:
     """Forks at any moment of eight threads that use locks, 1,000 times with each policy."""
     session.install(".[test]", env=STRICT)
@@ -182,10 +208,12 @@ def forks(session: nox.Session) -> None:
 
 @nox.session
 def package(session: nox.Session) -> None:
-    """An sdist, a wheel made from it, and the main job on that wheel alone."""
+    """An sdist, made twice the same, a wheel made from it, and the main job on that wheel alone."""
     session.install("build", "twine")
     dist = session.create_tmp()
+    again = os.path.join(dist, "again")
     session.run("python", "-m", "build", "--outdir", dist, silent=True)
+    session.run("python", "-m", "build", "--sdist", "--outdir", again, silent=True)
     session.run("python", "-c", CHECK_AND_INSTALL, dist)
     with session.chdir(dist):
         session.run("python", "-m", "lowthreads")
@@ -193,7 +221,10 @@ def package(session: nox.Session) -> None:
 
 CHECK_AND_INSTALL = """
 import pathlib, subprocess, sys
-files = sorted(str(path) for path in pathlib.Path(sys.argv[1]).glob("lowthreads-*"))
+dist = pathlib.Path(sys.argv[1])
+files = sorted(str(path) for path in dist.glob("lowthreads-*"))
+(again,) = (dist / "again").iterdir()
+assert again.read_bytes() == (dist / again.name).read_bytes(), "the sdist is not reproducible"
 subprocess.run([sys.executable, "-m", "twine", "check", "--strict", *files], check=True)
 wheel = [name for name in files if name.endswith(".whl")]
 subprocess.run([sys.executable, "-m", "pip", "install", "--force-reinstall", *wheel], check=True)
@@ -270,3 +301,31 @@ def hangs(session: nox.Session) -> None:
             "LOWTHREADS_EXPULSIONS": "110000",
         },
     )
+
+
+@nox.session(python=PYTHONS)
+def vendor(session: nox.Session) -> None:
+    """A project with lowthreads inside it, built from scratch, and another version beside."""
+    session.install(".", "pytest", "pytest-timeout", env=STRICT)
+    folder = Path(session.create_tmp())
+    project, original = folder / "project", folder / "original"
+    for copy, of in [(project, "examples/vendoring"), (original, ".")]:
+        shutil.rmtree(copy, ignore_errors=True)
+        ignored = shutil.ignore_patterns(".*", "build", "*.egg-info", "*.so", "*.pyd")
+        shutil.copytree(of, copy, ignore=ignored)
+    with session.chdir(project):  # away from the clone: what is installed makes the copy
+        session.run("python", "-m", "lowthreads", "vendor", "src/sample/_vendor/lowthreads")
+    for name in ("pyproject.toml", "lowthreads/__init__.py"):
+        path = original / name
+        path.write_text(re.sub(r'(?m)^((__)?version(__)? = )".*"$', r'\1"0.0.1"', path.read_text()))
+    session.install(str(original), str(project), env=STRICT)
+    with session.chdir(project):
+        session.run("python", "-m", "pytest", "--timeout=120", *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """The site, in build/docs, with every warning an error; `-- -b linkcheck`: its links."""
+    session.install(".", "-r", "docs/requirements.txt")
+    options = ["-W", "--keep-going", "-b", "html", *session.posargs]
+    session.run("python", "-m", "sphinx", *options, "docs", "build/docs")

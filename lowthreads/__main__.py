@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable
 
 from . import __version__
@@ -35,6 +36,11 @@ _RUN = """\
 Run a Python program as `python` would, in an interpreter that has lowthreads in _thread's
 place from its start.  Processes that the program starts by multiprocessing or subprocess
 have it, too.  The exit status is the program's.
+"""
+
+_VENDOR = """\
+Copy lowthreads into another package, with its sources and its licence, or update such a copy.
+The folder's name is the copy's: src/sample/_vendor/lowthreads is sample._vendor.lowthreads.
 """
 
 _STATUS = """\
@@ -59,6 +65,17 @@ def _run(given: argparse.Namespace) -> int:
     if not program:
         given.parser.error("no program to run")
     run(program, _watch_options(given), _observe_options(given))
+
+
+def _vendor(given: argparse.Namespace) -> int:
+    from ._vendor import Refused, tell, vendor
+
+    try:
+        done = vendor(given.folder, __version__, given.force)
+    except Refused as reason:
+        given.parser.error(str(reason))
+    print(tell(given.folder, __version__, done))
+    return 0
 
 
 def _watch_options(given: argparse.Namespace) -> Options | None:
@@ -205,6 +222,18 @@ def make_parser() -> argparse.ArgumentParser:
         "but for the pairs in it",
     )
     run.add_argument("program", nargs=argparse.REMAINDER, help="as after `python`")
+
+    vendor = commands.add_parser(
+        "vendor",
+        help="copy lowthreads into another package, or update the copy",
+        description=_VENDOR,
+        formatter_class=layout,
+    )
+    vendor.set_defaults(command=_vendor, parser=vendor)
+    vendor.add_argument("folder", type=Path, help="the copy's folder, in its package's")
+    vendor.add_argument(
+        "--force", action="store_true", help="also if that undoes changes made to the copy"
+    )
     return parser
 
 

@@ -133,7 +133,7 @@ def make_module() -> ModuleType:
     """Return the module that can stand in `_thread`'s place."""
     package: Any = sys.modules[__package__]
     module: Any = ModuleType(_NAME, package.__doc__)
-    module.__spec__ = ModuleSpec(_NAME, None, origin=__package__)
+    module.__spec__ = ModuleSpec(_NAME, None, origin=__package__, loader_state=host)
     for name in package.__all__:
         if name not in {"host_names", "install", "uninstall"}:
             setattr(module, name, _as_thread(getattr(package, name)))
@@ -186,7 +186,7 @@ def _no_thread_starting(what: str) -> Iterator[None]:
     with threading._active_limbo_lock:
         if threading._limbo:
             names = ", ".join(str(thread.name) for thread in threading._limbo)
-            raise RuntimeError(f"can't {what} lowthreads while threads start: {names}")
+            raise RuntimeError(f"can't {what} {__package__} while threads start: {names}")
         yield
 
 
@@ -204,14 +204,14 @@ def install() -> None:
     Does nothing if it is installed already.
 
     Raises:
-        RuntimeError: if something else is in `_thread`'s place, or a thread is just being
-            started by `threading`; nothing is changed then.
+        RuntimeError: if something else is in `_thread`'s place, another copy of lowthreads for
+            one, or a thread is just being started by `threading`; nothing is changed then.
     """
     if _Installed.module is not None:
         return
     if sys.modules.get(_NAME, host) is not host:
         raise RuntimeError(
-            f"can't install lowthreads: {sys.modules[_NAME]!r} is in _thread's place"
+            f"can't install {__package__}: {sys.modules[_NAME]!r} is in _thread's place"
         )
     module = make_module()
     with _no_thread_starting("install"):
@@ -275,10 +275,12 @@ def uninstall() -> None:
     if _Installed.module is None:
         return
     if sys.modules.get(_NAME) is not _Installed.module:
-        raise RuntimeError(f"can't uninstall lowthreads: {sys.modules.get(_NAME)!r} took its place")
+        raise RuntimeError(
+            f"can't uninstall {__package__}: {sys.modules.get(_NAME)!r} took its place"
+        )
     if _handles.awaited_threads() and hasattr(host, "_shutdown"):
         # The host's threading._shutdown would not wait for them.
-        raise RuntimeError("can't uninstall lowthreads while threads run that are not daemons")
+        raise RuntimeError(f"can't uninstall {__package__} while threads run that are not daemons")
     with _no_thread_starting("uninstall"):
         _restore_all(_Installed.module)
     _threads.stack_size(_Installed.own_stack_size)

@@ -114,7 +114,7 @@ class _Paint:
 
 def _lines(report: _Report, paint: _Paint) -> Iterator[str]:
     yield paint(
-        f"lowthreads: {_counted(report.idents, 'thread')}, {len(report.by_ident)} waiting, "
+        f"{__package__}: {_counted(report.idents, 'thread')}, {len(report.by_ident)} waiting, "
         f"{_counted(report.deadlocks, 'deadlock')} "
         f"(process {os.getpid()}, {time.strftime('%Y-%m-%d %H:%M:%S')})",
         _BOLD,

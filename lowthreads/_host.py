@@ -5,11 +5,15 @@
 
 from __future__ import annotations
 
-import _thread
+import _thread as _found
 import sys
 import traceback
 from types import ModuleType
 from typing import Any, NamedTuple, cast
+
+# Another copy of lowthreads, installed in its place, says where it is.
+_state = getattr(getattr(_found, "__spec__", None), "loader_state", None)
+_thread: Any = _state if isinstance(_state, ModuleType) else _found
 
 
 class _OwnExceptHookArgs(NamedTuple):
@@ -53,7 +57,7 @@ host_names: dict[str, str] = {
 }
 """The names that are the interpreter's own objects, each with the reason."""
 
-_local = _thread._local
+_local = _found._local
 
 _excepthook: Any = getattr(_thread, "_excepthook", _own_excepthook)
 _ExceptHookArgs: Any = getattr(_thread, "_ExceptHookArgs", _ExceptHookArgsMaker)

@@ -26,6 +26,8 @@ def environment() -> dict[str, str]:
     package = Path(__file__).resolve().parent
     depth = __package__.count(".") + 1
     env = dict(os.environ)
+    if env.get("LOWTHREADS_RUN", "==").split("=")[1] != __package__:
+        env.pop("LOWTHREADS_WATCH", None)  # another copy's, perhaps of another version
     env["LOWTHREADS_RUN"] = "=".join(
         (str(sys.implementation.cache_tag), __package__, str(package.parents[depth - 1]))
     )

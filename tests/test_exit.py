@@ -204,6 +204,21 @@ start_new_thread(start_for_ever, ())
 """
 )
 
+PRINTS = """
+def print_in_thread():
+    print("a thread's line")
+    with printed:
+        pass
+
+printed = allocate_lock()
+printed.acquire()
+start_new_thread(print_in_thread, ())
+await_waiter(printed)
+atexit.register(print, "at exit")
+print("the last line" + "." * 70000)
+"""
+PRINTED = "a thread's line\nthe last line" + "." * 70000 + "\n"
+
 ENDS = {
     # How the main thread ends; the exit status, and the end of stderr.
     "sys.exit()": (0, ""),
@@ -214,15 +229,29 @@ ENDS = {
     "raise LookupError('on purpose')": (1, "LookupError: on purpose\n"),
 }
 
+STOPS = {
+    # The same for ends without the interpreter's own; and what is printed.
+    "sys.stdout.flush(); os._exit(5)": (5, PRINTED),
+    "sys.stdout.flush(); os.kill(os.getpid(), signal.SIGTERM)": (-15, PRINTED),
+    """
+def end(*_):
+    sys.exit(6)
+signal.signal(signal.SIGTERM, end)
+os.kill(os.getpid(), signal.SIGTERM)
+held().acquire()
+""": (6, PRINTED + "at exit\n"),
+    "pass": (0, PRINTED + "at exit\n"),
+}
 
-def exit_often(body: str, status: int = 0, last_words: str = "") -> None:
+
+def exit_often(body: str, status: int = 0, last_words: str = "", printed: str = "") -> None:
     """End as many processes as is asked for; each must end as is said."""
     for first in range(0, EXITS, AT_ONCE):
         numbers = range(first, min(first + AT_ONCE, EXITS))
         children = [start_child(body, number, timeout=LIMIT) for number in numbers]
         ends = [(*end_child(child, LIMIT), child.returncode) for child in children]
         for stdout, stderr, returncode in ends:
-            assert (returncode, stdout) == (status, ""), stderr
+            assert (returncode, stdout) == (status, printed), stderr
             assert stderr.endswith(last_words)
             # No other text, and no other traceback.
             assert "Traceback" not in stderr[1:]
@@ -237,6 +266,13 @@ def test_the_interpreter_ends_while_threads(threads: str) -> None:
 @pytest.mark.parametrize("end", ENDS)
 def test_the_end_of_the_main_thread_decides_the_exit_status(end: str) -> None:
     exit_often(PRELUDE + ALL + end, *ENDS[end])
+
+
+@pytest.mark.skipif(os.name == "nt", reason="SIGTERM ends a process there, whatever it does")
+@pytest.mark.parametrize("stop", STOPS)
+def test_no_output_is_lost(stop: str) -> None:
+    status, printed = STOPS[stop]
+    exit_often(PRELUDE + ALL + PRINTS + "import os, signal\n" + stop, status, printed=printed)
 
 
 REFUSED = """

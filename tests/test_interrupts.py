@@ -441,6 +441,7 @@ def test_a_wake_up_descriptor_of_the_program_gets_its_signals_and_stays() -> Non
         assert last == bytes([USR2]), last
         fd = signal.set_wakeup_fd(-1)
         assert fd == theirs.fileno() and not mask(), (fd, theirs.fileno(), mask())
+        ours.close(), theirs.close()
         """)
 
 
@@ -527,6 +528,8 @@ def test_interrupt_main_wakes_the_main_thread(blocked_in: str) -> None:
                 wait(lock)
             until_hit(blocked, KeyboardInterrupt)
             took.append(time.perf_counter() - sent[-1])
+        if sys.argv[1] == "recv":
+            ours.close(), theirs.close()
         took.sort()
         print(f"{sys.argv[1]}: median {took[7] * 1e3:.2f} ms, worst {took[-1] * 1e3:.2f} ms")
         assert lock.locked()
@@ -679,6 +682,8 @@ NONE_IS_MISSED = """
         if how == "descriptor":
             current = signal.set_wakeup_fd(descriptor, warn_on_full_buffer=False)
             assert current == descriptor, f"{current} after round {number}"
+    signal.set_wakeup_fd(-1)
+    ours.close(), theirs.close()
 """
 
 

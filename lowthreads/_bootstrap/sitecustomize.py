@@ -14,6 +14,9 @@ import sys
 
 def _install() -> None:
     interpreter, package, found_in = os.environ["LOWTHREADS_RUN"].split("=", 2)
+    spec = getattr(sys.modules.get("_thread"), "__spec__", None)
+    if getattr(spec, "origin", None) == package:
+        return  # the sitecustomize of another copy, which stands before this one, did it
     known = found_in in sys.path
     if not known:
         sys.path.append(found_in)  # where only the parent could find the package

@@ -185,7 +185,8 @@ class TextReport(Report):
 
     def begin(self, known: Facts) -> None:
         """Print it."""
-        print(f"lowthreads {known['lowthreads']['version']}: {build_name(known)}")
+        package = __package__.rpartition(".")[0]
+        print(f"{package} {known['lowthreads']['version']}: {build_name(known)}")
         print(f"{interpreter_name(known)}, cffi {known['interpreter']['cffi'] or 'unknown'}")
         print(platform_name(known), flush=True)
 

@@ -80,6 +80,9 @@ def install(dll: Path, folder: Path, site: Path) -> None:
     ignored = shutil.ignore_patterns("__pycache__", "_native*")
     shutil.copytree(ROOT / "lowthreads", package, ignore=ignored)
     shutil.copy(folder / "_native.pyd", package)
+    shutil.copytree(ROOT / "csrc", package / "_source" / "csrc")
+    shutil.copy(ROOT / "build_ffi.py", package / "_source")
+    shutil.copy(ROOT / "LICENSE", package)
     information = site / f"lowthreads-{_version()}.dist-info"
     information.mkdir(exist_ok=True)
     metadata = f"Metadata-Version: 2.1\nName: lowthreads\nVersion: {_version()}\n"

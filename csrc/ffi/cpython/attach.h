@@ -80,7 +80,7 @@ static inline void lt_enter(PyInterpreterState *interpreter)
     PyThreadState *state = PyThreadState_New(interpreter);
     lt_lock_release(&lt_entering);
     if (state == NULL)
-        Py_FatalError("lowthreads: no memory for a thread state");
+        Py_FatalError(LT_MODULE ": no memory for a thread state");
     PyEval_RestoreThread(state);
 }
 

@@ -4,4 +4,4 @@ void lt_ffi_hold_entries(void);                  /* blocks: detaches */
 void lt_ffi_let_entries(void);                   /* never blocks */
 void lt_ffi_document(bool rlock, const char *name, const char *doc);
                                                  /* never blocks */
-bool lt_ffi_add_natives(void);                   /* never blocks */
+bool lt_ffi_add_natives(const char *module);     /* never blocks */

@@ -92,10 +92,11 @@ static bool lt_add_natives_to(PyObject *module)
                          PyCFunction_New(&lt_start_thread_method, module));
 }
 
-/* Returns false after it printed an exception. */
-static bool lt_ffi_add_natives(void)
+/* To the extension, by the name that it was imported under.  Returns false after it printed
+ * an exception. */
+static bool lt_ffi_add_natives(const char *imported)
 {
-    PyObject *name = PyUnicode_FromString(LT_MODULE);
+    PyObject *name = PyUnicode_FromString(imported);
     PyObject *module = name == NULL ? NULL : PyImport_GetModule(name);
     bool added = module != NULL && lt_add_natives_to(module);
     if (!added)
