@@ -25,6 +25,7 @@ FREE_THREADED = [python for python in PYTHONS if python.endswith("t")]
 # The newest hypothesis has a wheel for some interpreters, and needs Rust on the others.
 STRICT = {"LOWTHREADS_WERROR": "1", "PIP_ONLY_BINARY": "hypothesis"}
 SHIM_TESTS = "tests/test_c_stress.py"
+PLUGIN_TESTS = "tests/test_pytest_plugin.py"
 
 
 def run_tests(session: nox.Session, env: "dict[str, str] | None" = None) -> None:
@@ -34,7 +35,7 @@ def run_tests(session: nox.Session, env: "dict[str, str] | None" = None) -> None
     if "CI" in os.environ:  # a shared machine may stall for longer than a test's limit
         session.install("pytest-rerunfailures")
         reruns = ["--reruns=2"]
-    options = ["--ignore", SHIM_TESTS, *reruns, *session.posargs]
+    options = ["--ignore", SHIM_TESTS, "--ignore", PLUGIN_TESTS, *reruns, *session.posargs]
     session.run("python", "-m", "pytest", *options, env=env)
 
 
@@ -81,7 +82,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Strict types."""
-    session.install("mypy")
+    session.install("mypy", "pytest")
     session.run("mypy")
 
 
@@ -248,6 +249,40 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session(python=PYTHONS)
+def stdlib_observed(session: nox.Session) -> None:
+    """The interpreter's own thread tests again, with all that can be observed being observed."""
+    session.install(".")
+    suites = ["test.test_thread", "test.test_threading", "test.test_queue"]
+    session.run("python", "tools/stdlib.py", "--observe", *(session.posargs or suites))
+
+
+@nox.session
+def page(session: nox.Session) -> None:
+    """The profile's page, and the trace in speedscope, in Chromium (Debian's chromium-driver)."""
+    session.install(".[test]", "selenium", env=STRICT)
+    env = {}
+    if shutil.which("npm"):
+        folder = session.create_tmp()
+        session.run("npm", "install", "--silent", "--prefix", folder, "speedscope", external=True)
+        env["LOWTHREADS_SPEEDSCOPE"] = f"{folder}/node_modules/speedscope/dist/release"
+    session.run("python", "-m", "pytest", "tests/test_page.py", *session.posargs, env=env)
+
+
+@nox.session(python=PYTHONS)
+def bench_observe(session: nox.Session) -> None:
+    """What observing locks costs."""
+    session.install(".")
+    session.run("python", "benchmarks/observe.py", *session.posargs)
+
+
+@nox.session(python=PYTHONS)
+def plugin(session: nox.Session) -> None:
+    """The pytest plugin, beside pytest-xdist and pytest-timeout."""
+    session.install(".[test]", "pytest-xdist", env=STRICT)
+    session.run("python", "-m", "pytest", PLUGIN_TESTS, *session.posargs)
+
+
+@nox.session(python=PYTHONS)
 def hangs(session: nox.Session) -> None:
     """Programs that hang, and ones that don't, for long; and storms of interrupted waits."""
     session.install(".[test]", env=STRICT)
@@ -329,30 +364,3 @@ def clients_sanitized(session: nox.Session, sanitizer: str) -> None:
     env = {**flags, **options, "LD_PRELOAD": str(found).strip()}
     names = session.posargs or ["ctypes", "cffi", "capi", "cython"]
     session.run("python", "tests/clients/run.py", "--rounds=1000000", *names, env=env)
-
-
-@nox.session(python=PYTHONS)
-def stdlib_observed(session: nox.Session) -> None:
-    """The interpreter's own thread tests again, with all that can be observed being observed."""
-    session.install(".")
-    suites = ["test.test_thread", "test.test_threading", "test.test_queue"]
-    session.run("python", "tools/stdlib.py", "--observe", *(session.posargs or suites))
-
-
-@nox.session
-def page(session: nox.Session) -> None:
-    """The profile's page, and the trace in speedscope, in Chromium (Debian's chromium-driver)."""
-    session.install(".[test]", "selenium", env=STRICT)
-    env = {}
-    if shutil.which("npm"):
-        folder = session.create_tmp()
-        session.run("npm", "install", "--silent", "--prefix", folder, "speedscope", external=True)
-        env["LOWTHREADS_SPEEDSCOPE"] = f"{folder}/node_modules/speedscope/dist/release"
-    session.run("python", "-m", "pytest", "tests/test_page.py", *session.posargs, env=env)
-
-
-@nox.session(python=PYTHONS)
-def bench_observe(session: nox.Session) -> None:
-    """What observing locks costs."""
-    session.install(".")
-    session.run("python", "benchmarks/observe.py", *session.posargs)

@@ -9,6 +9,8 @@ So it holds twins of some of lowthreads' objects, which say that they come from 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial, update_wrapper, wraps
 from importlib.machinery import ModuleSpec
 from types import FunctionType, ModuleType
@@ -145,19 +147,19 @@ def make_module() -> ModuleType:
     return cast(ModuleType, module)
 
 
+_CHANGED = ("threading", "functools")
+"""Modules whose names are changed in place if they were imported, as functools always is."""
+
+
 class _Installed:
     module: ModuleType | None = None
-    replaced: dict[str, Any]  # names of threading, and what they were
+    replaced: dict[str, dict[str, Any]]  # names of these modules, and what they were
     own_stack_size: int  # lowthreads', before it took over the host's
 
 
 def installed() -> ModuleType | None:
     """Return the module that `install` put in `_thread`'s place; None if it isn't there."""
     return _Installed.module
-
-
-def _threading() -> Any:
-    return sys.modules.get("threading")
 
 
 _changing = RLock()
@@ -174,18 +176,27 @@ def _one_at_a_time(change: Callable[[], None]) -> Callable[[], None]:
     return change_alone
 
 
-def _refuse_while_starting(threading: Any, what: str) -> None:
-    if threading._limbo:
-        names = ", ".join(str(thread.name) for thread in threading._limbo)
-        raise RuntimeError(f"can't {what} {__package__} while threads start: {names}")
+@contextmanager
+def _no_thread_starting(what: str) -> Iterator[None]:
+    """Keep `threading` from starting threads meanwhile; refuse if it is just doing so."""
+    threading: Any = sys.modules.get("threading")
+    if threading is None:
+        yield
+        return
+    with threading._active_limbo_lock:
+        if threading._limbo:
+            names = ", ".join(str(thread.name) for thread in threading._limbo)
+            raise RuntimeError(f"can't {what} {__package__} while threads start: {names}")
+        yield
 
 
 @_one_at_a_time
 def install() -> None:
     """Put lowthreads in `_thread`'s place, for all that is imported from now on.
 
-    If `threading` was imported already, its names are changed, so that it starts threads and
-    makes locks with lowthreads from now on, also for those who imported it before.
+    If `threading` was imported already, its names are changed (and those of `functools`), so
+    that it starts threads and makes locks with lowthreads from now on, also for those who
+    imported it before.
     Threads that run already, and locks that were made, go on as they are, and a stack size
     that was set holds on.  Call it early: what a module took from `_thread` or `threading`
     by name stays with that module.
@@ -203,13 +214,8 @@ def install() -> None:
             f"can't install {__package__}: {sys.modules[_NAME]!r} is in _thread's place"
         )
     module = make_module()
-    threading = _threading()
-    if threading is not None:
-        with threading._active_limbo_lock:
-            _refuse_while_starting(threading, "install")
-            _Installed.replaced = _replace(threading, module)
-    else:
-        _Installed.replaced = {}
+    with _no_thread_starting("install"):
+        _Installed.replaced = _replace_all(module)
     _Installed.own_stack_size = _take_over_stack_size()
     sys.modules[_NAME] = module
     _Installed.module = module
@@ -235,16 +241,23 @@ def _twins(of: ModuleType, to: ModuleType) -> dict[int, Any]:
     return twins
 
 
-def _names(threading: Any) -> list[tuple[str, Any]]:
-    return [pair for pair in vars(threading).items() if not pair[0].startswith("__")]
+def _names(changed: Any) -> list[tuple[str, Any]]:
+    return [pair for pair in vars(changed).items() if not pair[0].startswith("__")]
 
 
-def _replace(threading: Any, module: ModuleType) -> dict[str, Any]:
-    """Put the module's objects where `threading` has the host's; return what was there."""
+def _changed_modules() -> list[Any]:
+    return [sys.modules[name] for name in _CHANGED if name in sys.modules]
+
+
+def _replace_all(module: ModuleType) -> dict[str, dict[str, Any]]:
+    """Put the module's objects where others have the host's; return what was there."""
     twins = _twins(host, module)
-    replaced = {name: value for name, value in _names(threading) if id(value) in twins}
-    for name, value in replaced.items():
-        setattr(threading, name, twins[id(value)])
+    replaced: dict[str, dict[str, Any]] = {}
+    for each in _changed_modules():
+        found = {name: value for name, value in _names(each) if id(value) in twins}
+        for name, value in found.items():
+            setattr(each, name, twins[id(value)])
+        replaced[each.__name__] = found
     return replaced
 
 
@@ -268,19 +281,18 @@ def uninstall() -> None:
     if _handles.awaited_threads() and hasattr(host, "_shutdown"):
         # The host's threading._shutdown would not wait for them.
         raise RuntimeError(f"can't uninstall {__package__} while threads run that are not daemons")
-    threading = _threading()
-    if threading is not None:
-        with threading._active_limbo_lock:
-            _refuse_while_starting(threading, "uninstall")
-            _restore(threading, _Installed.module)
+    with _no_thread_starting("uninstall"):
+        _restore_all(_Installed.module)
     _threads.stack_size(_Installed.own_stack_size)
     sys.modules[_NAME] = host
     _Installed.module = None
 
 
-def _restore(threading: Any, module: ModuleType) -> None:
-    """Put the host's objects where `threading` has the module's."""
+def _restore_all(module: ModuleType) -> None:
+    """Put the host's objects where others have the module's."""
     originals = _twins(module, host)
-    for name, value in _names(threading):
-        if id(value) in originals:
-            setattr(threading, name, _Installed.replaced.get(name, originals[id(value)]))
+    for each in _changed_modules():
+        replaced = _Installed.replaced.get(each.__name__, {})
+        for name, value in _names(each):
+            if id(value) in originals:
+                setattr(each, name, replaced.get(name, originals[id(value)]))

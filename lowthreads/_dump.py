@@ -6,9 +6,11 @@ import os
 import sys
 import time
 from collections.abc import Iterator, Set, Sized
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any, TextIO
 
-from ._places import Place, is_bootstrap, place_of, skip_package
+from ._imports import module_awaited_by
+from ._places import Place, called_from, is_bootstrap, is_in, place_of, skip_package
 from ._stuck import find_deadlocks
 from ._waits import Deadlock, Wait, name_of, waits
 
@@ -25,17 +27,18 @@ _BOLD, _RED, _YELLOW, _PLAIN = "\x1b[1m", "\x1b[31m", "\x1b[33m", "\x1b[0m"
 class _Report:
     """All that there is to say, from one moment."""
 
-    def __init__(self, aside: Set[int]) -> None:
+    def __init__(self, aside: Set[int], outside: Set[str]) -> None:
         self.waits = waits()
         self.deadlocks = find_deadlocks(self.waits, aside)
         self.frames = sys._current_frames()
         self.by_ident: dict[int, list[Wait]] = {}
         for wait in self.waits:
             self.by_ident.setdefault(wait.ident, []).append(wait)
-        self.stacks = {ident: _stack(frame) for ident, frame in self.frames.items()}
+        self.stacks = {ident: _stack(frame, outside) for ident, frame in self.frames.items()}
         idents = self.frames.keys() | self.by_ident.keys()
         self.idents = sorted(
-            (ident for ident in idents if not _is_watchdog(self.frames.get(ident))), key=name_of
+            (each for each in idents - aside if not _is_watchdog(self.frames.get(each))),
+            key=name_of,
         )
 
     def place(self, ident: int) -> Place:
@@ -50,17 +53,20 @@ def _is_watchdog(frame: FrameType | None) -> bool:
     return False
 
 
-def _stack(frame: FrameType) -> list[FrameSummary]:
+def _stack(frame: FrameType, outside: Set[str]) -> list[FrameSummary]:
     import traceback
 
     inner = skip_package(frame)
     frames = [each for each in traceback.walk_stack(inner) if not is_bootstrap(each[0])]
-    return list(traceback.StackSummary.extract(iter(reversed(frames)))) if inner else []
+    inside = list(takewhile(lambda each: not is_in(each[0], *outside), frames)) or frames
+    return list(traceback.StackSummary.extract(iter(reversed(inside)))) if inner else []
 
 
 def _what(wait: Wait, place: Place) -> str:
     if wait.kind == "thread":
         return f"the end of {wait.owner_name or 'a thread'}"
+    if wait.kind == "module":
+        return f"the module {module_awaited_by(wait.ident)}"
     thing = f"{wait.kind} {wait.address:#x}"
     if wait.signal and not place.call:
         thing += " to be released"
@@ -76,6 +82,8 @@ def _whose(wait: Wait, place: Place) -> str:
         return ", which is being taken"
     if wait.signal:
         return ""
+    if wait.kind == "module":
+        return f", which {wait.owner_name} imports"
     return f", owned by {'itself' if wait.owner == wait.ident else wait.owner_name}"
 
 
@@ -85,10 +93,11 @@ def _how_long(wait: Wait) -> str:
 
 
 def _at(place: Place) -> str:
-    if place.frame is None:
-        return ""
-    code = place.frame.f_code
-    return f' at "{code.co_filename}", line {place.frame.f_lineno}, in {code.co_name}'
+    return "" if place.frame is None else f" at {_line_of(place.frame)}"
+
+
+def _line_of(frame: FrameType) -> str:
+    return f'"{frame.f_code.co_filename}", line {frame.f_lineno}, in {frame.f_code.co_name}'
 
 
 def _counted(things: Sized, name: str) -> str:
@@ -140,6 +149,8 @@ def _deadlock_lines(
         place = report.place(wait.ident)
         held = deadlock.waits[i - 2]
         holds = f" holds {held.kind} {held.address:#x},"
+        if held.kind == "module":
+            holds = f" imports {module_awaited_by(held.ident)},"
         if held.kind == "thread" or deadlock.kind == "stuck":
             holds = ""
         yield (
@@ -148,6 +159,9 @@ def _deadlock_lines(
         )
         if place.frame is not None:
             yield "    " + _at(place).strip()
+            caller = called_from(place.frame)
+            if caller is not None:
+                yield f"    called at {_line_of(caller)}"
 
 
 def _headline(deadlock: Deadlock) -> str:
@@ -175,6 +189,7 @@ def dump(
     format: str = "text",  # noqa: A002
     colour: bool | None = None,
     _aside: Set[int] = frozenset(),
+    _outside: Set[str] = frozenset(),
 ) -> None:
     """Write where each thread is, what it waits for and who has it, and all deadlocks.
 
@@ -195,7 +210,7 @@ def dump(
         raise ValueError(f"format must be 'text', 'json', 'mermaid' or 'dot', not {format!r}")
     if file is None:
         file = sys.stderr
-    report = _Report(_aside)
+    report = _Report(_aside, _outside)
     if format == "text":
         if colour is None:
             colour = file.isatty()

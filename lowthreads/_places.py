@@ -6,6 +6,7 @@ A thread that waits in lowthreads is mostly there by way of `threading`, `queue`
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from types import FrameType
@@ -13,10 +14,14 @@ from typing import Any, NamedTuple
 
 # By the names of modules: of files, there are too many, and in an archive they have none.
 WAITED_IN = ("threading", "queue", "concurrent.futures")
+_IMPORTED_BY = ("importlib._bootstrap", "_frozen_importlib")
 _BOOTSTRAPS = {
     "threading": {"_bootstrap", "_bootstrap_inner", "run"},
     "concurrent.futures.thread": {"_worker", "run"},
+    f"{__package__}._start": {"lt_ffi_run_thread"},
 }
+
+_LIBRARY = os.path.dirname(os.__file__) + os.sep
 
 
 class Place(NamedTuple):
@@ -60,7 +65,7 @@ def place_of(frame: FrameType | None) -> Place:
     """Return where the thread is whose innermost frame this is."""
     call, on = None, None
     for each in _outwards(skip_package(frame)):
-        if not is_in(each, *WAITED_IN):
+        if not is_in(each, *WAITED_IN, *_IMPORTED_BY):
             return Place(call, on, each)
         if is_bootstrap(each):
             break
@@ -68,6 +73,16 @@ def place_of(frame: FrameType | None) -> Place:
         if owner is not None:
             call, on = f"{type(owner).__name__}.{each.f_code.co_name}", owner
     return Place(call, on, None)
+
+
+def called_from(frame: FrameType) -> FrameType | None:
+    """Return where the standard library was called that the frame is in; None if it isn't."""
+    for each in _outwards(frame):
+        file = each.f_code.co_filename
+        own = file.startswith(_LIBRARY) and os.sep + "site-packages" + os.sep not in file
+        if not own and not file.startswith("<frozen "):
+            return None if each is frame else each
+    return None
 
 
 def awaits_signal(frame: FrameType | None) -> bool:

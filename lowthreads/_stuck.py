@@ -24,6 +24,9 @@ from ._waits import Deadlock, Wait, find_cycles, waits
 ordinary_handlers: list[Any] = [signal.default_int_handler]
 """Those of which no program waits for what they do."""
 
+ordinary_modules = {"asyncio.runners"}
+"""Whose handlers are such; this one's is for Ctrl-C."""
+
 
 def find_deadlocks(found: list[Wait], aside: Set[int] = frozenset()) -> list[Deadlock]:
     """Return the deadlocks among the waits; the threads `aside` release no lock."""
@@ -72,4 +75,11 @@ def _count_threads() -> int | None:
 
 def _has_handlers() -> bool:
     handlers = map(signal.getsignal, signal.valid_signals())
-    return any(callable(each) and each not in ordinary_handlers for each in handlers)
+    return any(callable(each) and not _is_ordinary(each) for each in handlers)
+
+
+def _is_ordinary(handler: Any) -> bool:
+    if handler in ordinary_handlers:
+        return True
+    function = getattr(handler, "func", handler)
+    return getattr(function, "__module__", None) in ordinary_modules

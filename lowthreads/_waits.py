@@ -8,6 +8,7 @@ Guarantees
 What may be a deadlock
 - Only the thread that holds an RLock releases it, and only a thread's own end ends a wait for
   it.  A lock that was taken by `with` is released by the same thread.
+- An import is ended by the thread that began it, and so are waits for its module.
 - A wait with a timeout ends; it is in no cycle.
 - A lock that any thread released which had not taken it is a signal, and so is the one that a
   `threading.Condition` waits for: whoever took it last says nothing about who releases it.
@@ -21,11 +22,13 @@ What may be a deadlock
 from __future__ import annotations
 
 import sys
-from collections.abc import Set
+from collections.abc import Iterator, Set
 from typing import Any, NamedTuple
 
 from . import _capi
+from ._host import host
 from ._idents import get_ident, main_thread
+from ._imports import Import, awaited_imports
 from ._lib import ffi, lib
 from ._places import awaits_signal
 from ._wait import FOREVER
@@ -55,11 +58,12 @@ class Wait(NamedTuple):
     name: str
     """The waiting thread's, as `threading` knows it."""
     kind: str
-    """What it waits for: "lock", "RLock", "thread" (for its end), or "event" (of the C API)."""
+    """What it waits for: "lock", "RLock", "thread" (for its end), "event" (of the C API) or
+    "module" (for the end of its import, by another thread)."""
     address: int
     """Of what it waits for: equal if two threads wait for the same."""
     seconds: float
-    """How long it has waited."""
+    """How long it has waited; for a module, since a snapshot found it first."""
     timeout: float | None
     """How long it will wait in all, in seconds; None: without limit."""
     owner: int | None
@@ -114,6 +118,7 @@ def waits() -> list[Wait]:
     Source: lowthreads' own.
     """
     now = lib.lt_now()
+    imports = awaited_imports()
     array, count = _snapshot()
     found = [_made(each, now) for each in array[0:count]]
     # What is a signal only by where it is waited for; few waits look so.
@@ -126,7 +131,41 @@ def waits() -> list[Wait]:
             )
             for wait in found
         ]
+    if imports:
+        found += _import_waits(imports, found, now)
     return sorted(found, key=lambda wait: wait.since)
+
+
+_known: dict[Import, int] = {}
+"""Since when."""
+
+
+def _import_waits(imports: list[Import], found: list[Wait], now: int) -> Iterator[Wait]:
+    """Return the waits for modules, which were asked for after `now` and before the others.
+
+    Who has waited since before then has not ended an import since.
+    """
+    global _known
+    _known = {each: _known.get(each, now) for each in imports}
+    late = {wait.ident for wait in found if wait.since > now}
+    for each, since in _known.items():
+        if each.owner not in late:
+            yield Wait(
+                ident=each.ident,
+                native_id=0,
+                name=name_of(each.ident),
+                kind="module",
+                address=each.address,
+                seconds=(now - since) / 1e9,
+                timeout=None,
+                owner=each.owner,
+                owner_name=name_of(each.owner),
+                orphan=False,
+                signal=False,
+                scoped=True,
+                since=since,
+                suspended=False,
+            )
 
 
 def _may_be_signal(wait: Wait) -> bool:
@@ -216,5 +255,22 @@ def _is_sure(cycle: tuple[Wait, ...], found: list[Wait], aside: Set[int]) -> boo
         return True
     if _capi.in_use:
         return False
-    stuck = {wait.ident for wait in found if wait.timeout is None}
-    return stuck >= sys._current_frames().keys() - aside
+    before = _stuck(found)
+    started = 1 + lib.lt_census_count() + int(host._count())
+    frames = sys._current_frames()
+    threads = frames.keys() - aside
+    if not before.keys() >= threads or len(frames) < started:  # one runs, or is about to
+        return False
+    # Who is in the same wait still has not run meanwhile; the others had ended by then.
+    now = _stuck(waits())
+    return all(now.get(ident) == before[ident] for ident in {*threads, *(w.ident for w in cycle)})
+
+
+def _stuck(found: list[Wait]) -> dict[int, tuple[int, int | None]]:
+    """Of each thread that waits without a timeout, since when, and for whom."""
+    me = get_ident()
+    return {
+        wait.ident: (wait.since, wait.owner)
+        for wait in found
+        if wait.timeout is None and (not wait.suspended or wait.ident == me)
+    }

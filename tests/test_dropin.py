@@ -649,6 +649,18 @@ def test_an_rlock_takes_arguments_where_stocks_does() -> None:
         """)
 
 
+def test_functools_takes_part() -> None:
+    run("""
+        import functools
+        host = functools.RLock
+        lowthreads.install()
+        import _thread
+        assert functools.RLock is _thread.RLock
+        lowthreads.uninstall()
+        assert functools.RLock is host
+        """)
+
+
 @either_order
 def test_modules_of_names(order: str) -> None:
     run(

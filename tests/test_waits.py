@@ -5,16 +5,19 @@ from __future__ import annotations
 import io
 import json
 import os
+import sys
 import textwrap
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Callable
 
 import pytest
 
 import lowthreads
 from lowthreads import RLock, allocate_lock, get_ident, start_joinable_thread, waits
+from lowthreads._stuck import find_deadlocks
 from support import Threads, await_waiter, run_child, wait_until
 
 
@@ -410,6 +413,23 @@ def test_the_report_names_things_at_the_users_own_lines() -> None:
     assert "\x1b" not in output
 
 
+def test_a_thread_that_releases_the_lock_and_ends_leaves_no_deadlock() -> None:
+    lock, go = held(), held()
+    waiter = Threads(lambda: [lock.acquire(), lock.acquire()])
+    lock.release()
+    (ident,) = waiter.idents
+    wait_until(lambda: [wait for wait in waits_of(ident) if wait.owner == ident], "for itself")
+    others = sys._current_frames().keys() - {ident}
+    releaser = Threads(lambda: [go.acquire(), lock.release()])
+    wait_until(lambda: waits_of(releaser.idents[0]), "the releaser waits")
+    before = [wait for wait in waits() if wait.ident == ident]
+    go.release()
+    releaser.results()
+    waiter.results()
+    # As if that happened between a look at the waits and one at the threads.
+    assert [each.sure for each in find_deadlocks(before, others)] == [False]
+
+
 def written(**options: Any) -> str:
     file = io.StringIO()
     lowthreads.dump(file, **options)
@@ -449,3 +469,38 @@ def test_colours_are_for_terminals() -> None:
 def test_other_formats_are_refused() -> None:
     with pytest.raises(ValueError, match="not 'xml'"):
         lowthreads.dump(format="xml")
+
+
+def test_a_module_that_another_thread_imports(tmp_path: Path) -> None:
+    (tmp_path / "slow.py").write_text("import shared\nshared.begun.set()\nshared.go.wait()\n")
+    run_child(
+        """
+        import io, sys, threading, types
+        import lowthreads, support
+
+        sys.path.insert(0, sys.argv[1])
+        sys.modules["shared"] = shared = types.ModuleType("shared")
+        shared.begun, shared.go = threading.Event(), threading.Event()
+        first = threading.Thread(target=__import__, args=("slow",), name="first")
+        second = threading.Thread(target=__import__, args=("slow",), name="second")
+        first.start()
+        shared.begun.wait()
+        second.start()
+
+        def found():
+            return [wait for wait in lowthreads.waits() if wait.kind == "module"]
+
+        support.wait_until(found, "the second one waits")
+        (wait,) = found()
+        assert (wait.ident, wait.owner, wait.owner_name) == (second.ident, first.ident, "first")
+        report = io.StringIO()
+        lowthreads.dump(report)
+        assert "waiting for the module slow, which first imports for " in report.getvalue()
+        assert lowthreads.deadlocks() == []
+        shared.go.set()
+        first.join()
+        second.join()
+        assert found() == []
+        """,
+        tmp_path,
+    )

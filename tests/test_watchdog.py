@@ -131,6 +131,18 @@ def test_healthy_programs_are_left_alone(tmp_path: Path) -> None:
     assert done.stderr == ""
 
 
+def test_a_lock_that_new_threads_release_is_no_deadlock(tmp_path: Path) -> None:
+    body = """
+        import _thread
+        for _ in range(20_000):
+            lock = _thread.allocate_lock()
+            lock.acquire()
+            _thread.start_new_thread(lock.release, ())
+            lock.acquire()
+        """
+    assert run(tmp_path, ["--on-deadlock=abort"], body).stderr == ""
+
+
 def test_long_waits_are_reported_once_each(tmp_path: Path) -> None:
     body = "threading.Event().wait(1)"
     done = run(tmp_path, ["--report-after=0.2"], body)

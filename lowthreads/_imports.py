@@ -1,0 +1,38 @@
+"""Who waits until another thread has imported a module: for one of `importlib`'s own locks.
+
+These wait in the interpreter, and are known to `importlib` alone, which finds deadlocks among
+its own locks, but none with others.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, NamedTuple
+
+
+class Import(NamedTuple):
+    """A thread waits for a module that another one imports."""
+
+    ident: int
+    owner: int
+    address: int
+    module: str
+
+
+def awaited_imports() -> list[Import]:
+    """Return them, from one moment for each."""
+    blocking: Any = sys.modules["_frozen_importlib"]._blocking_on
+    found = []
+    for ident in list(getattr(blocking, "data", blocking)):
+        lock = blocking.get(ident)
+        if isinstance(lock, list):  # from 3.12 on
+            lock = lock[-1] if lock else None
+        owner = getattr(lock, "owner", None)
+        if owner is not None and owner != ident:
+            found.append(Import(ident, owner, id(lock), lock.name))
+    return found
+
+
+def module_awaited_by(ident: int) -> str:
+    """Return the name of the module that the thread waits for."""
+    return next((each.module for each in awaited_imports() if each.ident == ident), "a module")
