@@ -33,6 +33,7 @@ from ._interrupt import interrupt_main
 from ._lock import TIMEOUT_MAX, LockType, allocate, allocate_lock, error, lock
 from ._names import _NAME_MAXLEN, _get_name, set_name
 from ._rlock import RLock
+from ._stragglers import Straggler, shutdown
 from ._threads import (
     _count,
     exit,
@@ -60,6 +61,7 @@ __all__ = [
     "DeadlockError",
     "LockType",
     "RLock",
+    "Straggler",
     "Wait",
     "_ExceptHookArgs",
     "_ThreadHandle",
@@ -91,6 +93,7 @@ __all__ = [
     "lock",
     "set_fork_policy",
     "set_name",
+    "shutdown",
     "stack_size",
     "start_joinable_thread",
     "start_new",

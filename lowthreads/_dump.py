@@ -183,6 +183,24 @@ def describe(deadlock: Deadlock) -> str:
     return f"deadlock of {_headline(deadlock)}: {'; '.join(told)}"
 
 
+RUNS_NO_PYTHON = "runs no Python code"
+
+
+def tell_threads(aside: Set[int]) -> dict[int, str]:
+    """Return what each thread does, in a line, but for those `aside` and the watchdog."""
+    report = _Report(aside, frozenset())
+    return {ident: _doing(report, ident) for ident in report.idents}
+
+
+def _doing(report: _Report, ident: int) -> str:
+    place = report.place(ident)
+    waits = report.by_ident.get(ident)
+    if not waits:
+        return f"runs{_at(place)}" if place.frame else RUNS_NO_PYTHON
+    wait = waits[-1]
+    return f"waits for {_what(wait, place)}{_whose(wait, place)} {_how_long(wait)}{_at(place)}"
+
+
 def dump(
     file: TextIO | None = None,
     *,

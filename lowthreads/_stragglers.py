@@ -1,0 +1,87 @@
+"""Waiting for all threads before the interpreter ends, and naming those that don't end."""
+
+from __future__ import annotations
+
+import sys
+from typing import NamedTuple
+
+from ._dump import RUNS_NO_PYTHON, tell_threads
+from ._idents import get_ident, main_thread
+from ._lib import ffi, lib
+from ._lock import allocate_lock
+from ._timeout import check_timeout
+from ._wait import FOREVER
+from ._waits import name_of
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.0005, 0.02
+"""Seconds between two looks: that a thread ended, of whatever kind, no event tells."""
+
+
+class Straggler(NamedTuple):
+    """A thread that has not ended.
+
+    Source: lowthreads' own.
+    """
+
+    ident: int | None
+    """As `get_ident` returns it there; None for one that runs no Python code and waits for
+    nothing of lowthreads."""
+    name: str
+    """As `threading` knows it."""
+    doing: str
+    """What it does and where, as `dump` says it."""
+
+
+def shutdown(timeout: float) -> list[Straggler]:
+    """Wait until all other threads have ended, daemons too, and name those that have not.
+
+    For the end of a program, when whatever tells its threads to end has done so: a thread that
+    runs on while the interpreter ends is stopped anywhere, with the locks that it holds.
+    Nothing is closed: threads can still be started.
+
+    Args:
+        timeout: the longest time to wait, in seconds, at most `TIMEOUT_MAX`; -1 for no limit.
+
+    Returns:
+        The threads that have not ended; none of them is the calling one, the main one, or the
+        watchdog.
+
+    Raises:
+        ValueError: for a negative timeout other than -1.
+        OverflowError: for a timeout above `TIMEOUT_MAX`.
+
+    Source: lowthreads' own, after `threading._shutdown`.
+    """
+    nanoseconds = check_timeout(True, timeout)
+    deadline = FOREVER if nanoseconds < 0 else min(lib.lt_now() + nanoseconds, FOREVER)
+    never = allocate_lock()
+    never.acquire()
+    pause = FIRST_PAUSE
+    while True:
+        found = _stragglers()
+        left = (deadline - lib.lt_now()) / 1e9
+        if not found or left <= 0:
+            return found
+        never.acquire(timeout=min(pause, left))
+        pause = min(2 * pause, LONGEST_PAUSE)
+
+
+def _stragglers() -> list[Straggler]:
+    aside = {get_ident(), main_thread()}
+    count = lib.lt_census_count() - _is_ours()
+    told = tell_threads(aside)
+    # Who started a thread that runs Python can't be told, so this may count too few.
+    hidden = count - len((sys._current_frames().keys() | told.keys()) - aside)
+    return [
+        *(Straggler(ident, name_of(ident), doing) for ident, doing in told.items()),
+        *[Straggler(None, "a thread", RUNS_NO_PYTHON)] * hidden,
+    ]
+
+
+def _is_ours() -> bool:
+    """Whether lowthreads started the calling thread."""
+    handle = lib.lt_handle_of_self()
+    if handle == ffi.NULL:
+        return False
+    lib.lt_handle_drop(handle)
+    return True

@@ -1,0 +1,108 @@
+"""shutdown() waits for all threads, and names those that don't end."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+import lowthreads
+from support import run_child, wait_until
+
+
+def test_it_returns_when_all_have_ended() -> None:
+    child = run_child("""
+        import time
+        from lowthreads import allocate_lock, shutdown, start_joinable_thread, start_new_thread
+
+        ended = []
+        def function(seconds):
+            time.sleep(seconds)
+            ended.append(seconds)
+
+        assert shutdown(0) == shutdown(-1) == []
+        for number in range(5):
+            start_new_thread(function, (0.02 * number,))
+            start_joinable_thread(lambda: function(0.03), daemon=bool(number % 2))
+        start_new_thread(time.sleep, (0.1,))
+        assert shutdown(30) == []
+        assert len(ended) == 10
+        """)
+    assert child.stdout == ""
+
+
+def test_it_names_the_others() -> None:
+    child = run_child("""
+        import os, sys, threading, time
+        from lowthreads import shutdown
+
+        running = threading.Event()
+
+        def run_for_ever():
+            running.set()
+            while True:
+                sum(range(100))
+
+        threading.Thread(target=run_for_ever, name="a runner", daemon=True).start()
+        running.wait()
+        began = time.monotonic()
+        (found,) = shutdown(0.2)
+        assert time.monotonic() - began >= 0.2
+        print(found.name, found.doing)
+        sys.stdout.flush()
+        os._exit(0)
+        """)
+    assert child.stdout.startswith('a runner runs at "<string>", line ')
+    assert child.stdout.endswith(", in run_for_ever\n")
+
+
+def test_what_waits_in_lowthreads_is_told_with_its_owner() -> None:
+    child = run_child("""
+        import os, sys, time
+        from lowthreads import allocate_lock, shutdown, start_new_thread
+        from support import await_waiter
+
+        lock = allocate_lock()
+
+        def wait_for_lock():
+            with lock:
+                pass
+
+        with lock:
+            start_new_thread(wait_for_lock, ())
+            start_new_thread(time.sleep, (60,))
+            await_waiter(lock)
+            print(*sorted(each.doing for each in shutdown(0.05)), sep="\n")
+        sys.stdout.flush()
+        os._exit(0)
+        """)
+    sleeps, waits = child.stdout.splitlines()
+    assert waits.startswith("waits for lock 0x")
+    assert ", owned by MainThread for 0.1 s at " in waits or " for 0.0 s at " in waits
+    assert "in wait_for_lock" in waits
+    assert sleeps == "runs no Python code"
+
+
+def test_a_thread_does_not_wait_for_itself_or_the_main_one() -> None:
+    found: list[object] = []
+    before = threading.active_count()
+    thread = threading.Thread(target=lambda: found.append(lowthreads.shutdown(0.01)))
+    lowthreads_thread = lowthreads.start_joinable_thread(
+        lambda: found.append(lowthreads.shutdown(0.01))
+    )
+    lowthreads_thread.join()
+    thread.start()
+    thread.join()
+    wait_until(lambda: threading.active_count() <= before)
+    names = [each.name for each in found[0] + found[1]]  # type: ignore[operator]
+    assert "MainThread" not in names
+
+
+def test_wrong_timeouts() -> None:
+    for wrong in (-2, float("nan")):
+        with pytest.raises(ValueError, match="timeout value|Invalid value NaN"):
+            lowthreads.shutdown(wrong)
+    with pytest.raises(OverflowError):
+        lowthreads.shutdown(1e300)
+    with pytest.raises(TypeError):
+        lowthreads.shutdown("1")  # type: ignore[arg-type]
