@@ -28,7 +28,7 @@ int64_t lt_now(void);
 
 /* The calling thread's ident: never 0, and a multiple of 4, so that there is room for LT_MARKS.
  * The value that Python's threading.get_ident() gives for the same thread. */
-uintptr_t lt_thread_ident(void);
+LT_CONST uintptr_t lt_thread_ident(void);
 
 /* The calling thread's number in the operating system. */
 uint64_t lt_thread_native_id(void);

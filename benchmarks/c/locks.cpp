@@ -1,10 +1,18 @@
-// The shim's lock beside what C and C++ have, without Python: see __main__.py.
+// The shim's lock beside what C and C++ have, without Python: `locks ROUNDS SECONDS`, see __main__.py.
 //
-// google-benchmark runs the threads and interleaves the repetitions.
-#include <benchmark/benchmark.h>
+// Each round measures all locks right after one another, beginning with another one each time.
+// (google-benchmark's time of a run with threads is the mean of the threads' own times: a lock that
+// lets one thread finish before the others begin looks quick.)
+#include <atomic>
+#include <chrono>
+#include <cstdio>
+#include <cstdlib>
+#include <ctime>
+#include <mutex>
+#include <thread>
+#include <vector>
 
 #include <absl/synchronization/mutex.h>
-#include <mutex>
 #include <nsync.h>
 #include <pthread.h>
 
@@ -46,52 +54,116 @@ struct Std {
     void give() { mutex.unlock(); }
 };
 
+double now()
+{
+    using namespace std::chrono;
+    return duration<double>(steady_clock::now().time_since_epoch()).count();
+}
+
+double processor_time()
+{
+    timespec spent;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &spent);
+    return double(spent.tv_sec) + 1e-9 * double(spent.tv_nsec);
+}
+
+// Steps that depend on each other, of some 1.5 ns each.
+inline void work(volatile uint64_t &word, int steps)
+{
+    uint64_t value = word;
+    for (int i = 0; i < steps; i++) {
+        value = value * 6364136223846793005u + 1;
+        asm volatile("" : "+r"(value));
+    }
+    word = value;
+}
+
 template <class Lock> struct Shared {
     alignas(64) Lock lock;
-    alignas(64) uint64_t guarded = 0;
+    alignas(64) volatile uint64_t guarded = 1;
 };
 
-// Takes and gives the lock; while it is held, `range(0)` dependent steps of some 1.5 ns each,
-// and as many without it.
-template <class Lock> void contend(benchmark::State &state)
+// Alone: seconds of the processor's time for one turn, which says it better than the clock on a
+// machine that does other things.
+template <class Lock> double alone(int, int steps, double seconds)
 {
-    static Shared<Lock> shared;
-    uint64_t own = 1;
-    const auto steps = state.range(0);
-    for (auto _ : state) {
+    Shared<Lock> shared;
+    const long turns = long(seconds / 10e-9);
+    const double began = processor_time();
+    for (long i = 0; i < turns; i++) {
         shared.lock.take();
-        for (int64_t i = 0; i < steps; i++)
-            shared.guarded = shared.guarded * 6364136223846793005u + 1;
-        shared.guarded++;
+        work(shared.guarded, steps);
         shared.lock.give();
-        for (int64_t i = 0; i < steps; i++)
-            benchmark::DoNotOptimize(own = own * 6364136223846793005u + 1);
     }
-    state.SetItemsProcessed(state.iterations());
+    return (processor_time() - began) / double(turns);
 }
 
-template <class Lock> void add(const char *name)
+// Threads that take and give the lock for a time, with as many steps while it is held as without
+// it: seconds for one turn.
+template <class Lock> double contended(int threads, int steps, double seconds)
 {
-    auto *bench = benchmark::RegisterBenchmark(name, contend<Lock>);
-    bench->ArgName("steps")->UseRealTime()->Arg(0)->Threads(1);
-    for (int steps : {0, 1000})
-        benchmark::RegisterBenchmark(name, contend<Lock>)
-            ->ArgName("steps")->Arg(steps)->UseRealTime()->ThreadRange(2, 16);
+    Shared<Lock> shared;
+    std::atomic<bool> stop{false};
+    std::atomic<long> turns{0};
+    auto body = [&] {
+        volatile uint64_t own = 1;
+        long mine = 0;
+        for (; !stop.load(std::memory_order_relaxed); mine++) {
+            shared.lock.take();
+            work(shared.guarded, steps);
+            shared.lock.give();
+            work(own, steps);
+        }
+        turns += mine;
+    };
+    std::vector<std::thread> running;
+    const double began = now();
+    for (int i = 0; i < threads; i++)
+        running.emplace_back(body);
+    std::this_thread::sleep_for(std::chrono::duration<double>(seconds));
+    stop = true;
+    for (auto &thread : running)
+        thread.join();
+    return (now() - began) / double(turns);
 }
+
+typedef double (*Measure)(int threads, int steps, double seconds);
+
+const struct {
+    const char *name;
+    Measure alone, contended;
+} locks[] = {
+    {"lowthreads", alone<Lowthreads>, contended<Lowthreads>},
+    {"pthread_mutex_t", alone<Pthread>, contended<Pthread>},
+    {"nsync_mu", alone<Nsync>, contended<Nsync>},
+    {"absl::Mutex", alone<Absl>, contended<Absl>},
+    {"std::mutex", alone<Std>, contended<Std>},
+};
+
+const struct {
+    int threads, steps;
+} loads[] = {{1, 0},   {2, 0},    {4, 0},    {8, 0},   {16, 0},
+             {2, 1000}, {4, 1000}, {8, 1000}, {16, 1000}};
 
 } // namespace
 
-int main(int argc, char **argv)
+int main(int count, char **arguments)
 {
-    add<Lowthreads>("lowthreads");
-    add<Pthread>("pthread_mutex_t");
-    add<Nsync>("nsync_mu");
-    add<Absl>("absl::Mutex");
-    add<Std>("std::mutex");
-    benchmark::Initialize(&argc, argv);
-    if (benchmark::ReportUnrecognizedArguments(argc, argv))
+    if (count != 3) {
+        std::fprintf(stderr, "usage: %s ROUNDS SECONDS\n", arguments[0]);
         return 2;
-    benchmark::RunSpecifiedBenchmarks();
-    benchmark::Shutdown();
+    }
+    const int rounds = std::atoi(arguments[1]);
+    const double seconds = std::atof(arguments[2]);
+    const size_t all = sizeof locks / sizeof *locks;
+    std::puts("threads steps lock seconds");
+    for (int round = 0; round < rounds; round++)
+        for (const auto &load : loads)
+            for (size_t i = 0; i < all; i++) {
+                const auto &lock = locks[(i + size_t(round)) % all];
+                const Measure measure = load.threads == 1 ? lock.alone : lock.contended;
+                std::printf("%d %d %s %.4g\n", load.threads, load.steps, lock.name,
+                            measure(load.threads, load.steps, seconds));
+            }
     return 0;
 }
