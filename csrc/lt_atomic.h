@@ -3,9 +3,8 @@
  * `lt_load` and `lt_store` are relaxed unless they say otherwise.  The compare-and-swaps
  * may fail for no reason, and store what they found in *expected.
  *
- * This is the one place that asks which compiler it is: so these are here, too, LT_COLD for a
- * function that is called rarely, and best not inlined, and LT_CONST for one that always returns
- * the same to the same thread. */
+ * This is the one place that asks which compiler it is: so LT_COLD is here, too, for a function
+ * that is called rarely, and best not inlined. */
 #ifndef LT_ATOMIC_H
 #define LT_ATOMIC_H
 
@@ -20,7 +19,6 @@ static inline void lt_pause(void);
 #else
 
 #define LT_COLD __attribute__((cold, noinline))
-#define LT_CONST __attribute__((const))
 
 #ifdef __cplusplus
 #include <atomic>

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
-import platform
 import os
+import platform
 import re
 import signal
 import subprocess

@@ -15,7 +15,6 @@
 #endif
 
 #define LT_COLD __declspec(noinline)
-#define LT_CONST
 
 typedef struct lt_atomic_u32 {
     volatile long value;
