@@ -42,7 +42,7 @@ class Contenders:
         until = self.until
         while True:
             began = clock()
-            if began > until:
+            if began > until and taken:
                 break
             with lock:  # type: ignore[attr-defined]
                 waits.append(clock() - began)
