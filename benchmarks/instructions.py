@@ -32,8 +32,7 @@ TOLERANCE = 0.03
 TIMES = 20_000
 
 C_LOOPS = ["try, release", "rlock: try, release", "wait for a free lock, release"]
-C_SOURCES = ["lock", "rlock", "waits", "thread", "handle"]
-C_SOURCES += ["platform/park_futex", "platform/thread_posix", "platform/posix_poll"]
+PLATFORM = ["park_futex", "thread_posix", "posix_poll"]
 
 Counts = dict[str, float]
 
@@ -85,7 +84,7 @@ def count(program: list[str], loops: Sequence[str]) -> list[float]:
 
 def build_c(folder: Path) -> Path:
     program = folder / "instructions"
-    sources = [CSRC / f"{name}.c" for name in C_SOURCES]
+    sources = [*CSRC.glob("*.c"), *(CSRC / "platform" / f"{name}.c" for name in PLATFORM)]
     flags = ["-O2", "-std=c11", "-pthread", "-DLT_SPIN=0", "-I", str(CSRC)]
     files = [str(path) for path in (HERE / "c" / "instructions.c", *sources)]
     subprocess.run(["gcc", *flags, *files, "-o", str(program)], check=True)
