@@ -97,7 +97,8 @@ def judged(results: list[Result]) -> str:
             spread = f"{ratio.low:.2f} to {ratio.high:.2f}"
             verdict = "" if met else ", **missed**"
             row.append(f"**{ratio.middle:.2f}** ({spread}; {sign} {bound:g}{verdict})")
-        rows.append(row)
+        if any(row[1:]):
+            rows.append(row)
     headers = ["lowthreads / `_thread`", *(result.interpreter for result in results)]
     return str(tabulate(rows, headers, tablefmt="pipe", disable_numparse=True))
 
