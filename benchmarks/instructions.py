@@ -25,15 +25,16 @@ from pathlib import Path
 from instruction_loops import LOOPS
 
 HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE / "c"))
+
+import shim  # noqa: E402
+
 TABLE = HERE / "instructions.json"
-CSRC = HERE.parent / "csrc"
 
 TOLERANCE = 0.03
 TIMES = 20_000
 
 C_LOOPS = ["try, release", "rlock: try, release", "wait for a free lock, release"]
-PLATFORM = ["park_futex", "thread_posix", "posix_poll"]
-
 Counts = dict[str, float]
 
 
@@ -84,9 +85,8 @@ def count(program: list[str], loops: Sequence[str]) -> list[float]:
 
 def build_c(folder: Path) -> Path:
     program = folder / "instructions"
-    sources = [*CSRC.glob("*.c"), *(CSRC / "platform" / f"{name}.c" for name in PLATFORM)]
-    flags = ["-O2", "-std=c11", "-pthread", "-DLT_SPIN=0", "-I", str(CSRC)]
-    files = [str(path) for path in (HERE / "c" / "instructions.c", *sources)]
+    files = [str(path) for path in (HERE / "c" / "instructions.c", *shim.SOURCES)]
+    flags = ["-std=c11", "-DLT_SPIN=0", *shim.FLAGS]
     subprocess.run(["gcc", *flags, *files, "-o", str(program)], check=True)
     return program
 

@@ -15,12 +15,11 @@ from statistics import median
 
 from tabulate import tabulate
 
-HERE = Path(__file__).resolve().parent
-CSRC = HERE.parents[1] / "csrc"
+import shim
 
-SHIM = [*CSRC.glob("*.c")]
-SHIM += [CSRC / "platform" / f"{name}.c" for name in ("park_futex", "thread_posix", "posix_poll")]
-FLAGS = ["-O2", "-pthread", "-DLT_SPIN=100", "-I", str(CSRC)]
+HERE = Path(__file__).resolve().parent
+
+FLAGS = [*shim.FLAGS, "-DLT_SPIN=100"]
 
 OURS = "lowthreads"
 UNCONTENDED, CONTENDED = 1.2, 1.0
@@ -32,7 +31,7 @@ Times = dict[tuple[int, int], dict[str, list[float]]]
 
 def build(folder: Path) -> Path:
     objects = []
-    for source in SHIM:
+    for source in shim.SOURCES:
         objects.append(str(folder / f"{source.stem}.o"))
         compile_c = ["gcc", "-std=c11", *FLAGS, "-c", str(source), "-o", objects[-1]]
         subprocess.run(compile_c, check=True)
