@@ -241,11 +241,42 @@ def wheels(session: nox.Session) -> None:
     session.run("python", "tools/wheels.py", folder, *session.posargs)
 
 
+RESULTS = "benchmarks/results"
+
+
 @nox.session(python=PYTHONS)
 def bench(session: nox.Session) -> None:
-    """Side by side with the interpreter's own `_thread`."""
+    """Lowthreads and its peers, side by side; `-- --minutes 6` is how long it takes."""
+    session.install("pyperf", "tabulate", "setuptools", "cffi", ".")
+    os.makedirs(RESULTS, exist_ok=True)
+    result = f"{RESULTS}/{session.python}.json"
+    session.run("python", "benchmarks/measure.py", "--json", result, *session.posargs)
+    session.run("python", "benchmarks/table.py", result)
+
+
+@nox.session
+def bench_report(session: nox.Session) -> None:
+    """The tables and the plot of all that `bench` measured."""
+    session.install("pyperf", "tabulate", "matplotlib")
+    results = sorted(os.path.join(RESULTS, name) for name in os.listdir(RESULTS))
+    session.run("python", "benchmarks/table.py", "--peers", *results)
+    session.run("python", "benchmarks/table.py", *results)
+    session.run("python", "benchmarks/plot.py", "docs/benchmarks.svg", *results)
+
+
+@nox.session
+def bench_c(session: nox.Session) -> None:
+    """The shim alone beside what C and C++ have: needs Debian's lib{nsync,absl}-dev."""
+    session.install("tabulate")
+    session.run("python", "benchmarks/c", *session.posargs)
+
+
+# Debian's interpreter, which its updates seldom change: the table of counts is for it.
+@nox.session(python="/usr/bin/python3")
+def instructions(session: nox.Session) -> None:
+    """The instructions of the hot paths, compared with benchmarks/instructions.json; valgrind."""
     session.install(".")
-    session.run("python", "benchmarks/compare.py", *session.posargs)
+    session.run("python", "benchmarks/instructions.py", *session.posargs)
 
 
 @nox.session(python=PYTHONS)

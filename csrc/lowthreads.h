@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "lt_atomic.h"
+#include "lt_ident.h" /* lt_thread_ident */
 
 #ifdef __cplusplus
 extern "C" {
@@ -25,10 +26,6 @@ extern "C" {
 
 /* Now, in nanoseconds, on a clock that is never set back. */
 int64_t lt_now(void);
-
-/* The calling thread's ident: never 0, and a multiple of 4, so that there is room for LT_MARKS.
- * The value that Python's threading.get_ident() gives for the same thread. */
-uintptr_t lt_thread_ident(void);
 
 /* The calling thread's number in the operating system. */
 uint64_t lt_thread_native_id(void);

@@ -3,7 +3,8 @@
  * `lt_load` and `lt_store` are relaxed unless they say otherwise.  The compare-and-swaps
  * may fail for no reason, and store what they found in *expected.
  *
- * This is the one place that asks which compiler it is. */
+ * This is the one place that asks which compiler it is: so LT_COLD is here, too, for a function
+ * that is called rarely, and best not inlined. */
 #ifndef LT_ATOMIC_H
 #define LT_ATOMIC_H
 
@@ -16,6 +17,8 @@ static inline void lt_pause(void);
 #if defined(_MSC_VER) && !defined(__clang__)
 #include "platform/atomic_msvc.h"
 #else
+
+#define LT_COLD __attribute__((cold, noinline))
 
 #ifdef __cplusplus
 #include <atomic>

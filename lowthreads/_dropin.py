@@ -18,7 +18,7 @@ from typing import Any, Callable, cast
 
 from . import _handles, _threads
 from ._host import host
-from ._lib import native
+from ._lib import native, own_methods
 from ._lock import full_name, lock
 from ._rlock import RLock
 
@@ -59,6 +59,7 @@ def _as_thread(value: Any) -> Any:
 def _make_lock() -> tuple[type, Callable[[], Any]]:
     """Return the type of locks, and what allocates one."""
 
+    @own_methods
     class Lock(lock, twin=True):
         __slots__ = ()
 
@@ -79,6 +80,7 @@ def _make_lock() -> tuple[type, Callable[[], Any]]:
 
 
 def _make_rlock() -> type:
+    @own_methods
     class TwinRLock(RLock):
         __slots__ = ()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
-from typing import Any, Callable, Protocol
+from typing import Any, Callable, Protocol, TypeVar
 
 try:
     _native: Any = import_module("._native", __package__)
@@ -161,6 +161,20 @@ if "free-threading" in sys.version and ffi.string(lib.lt_ffi_api()) == b"limited
 
 if sys.implementation.name == "cpython" and not lib.lt_ffi_add_natives(_native.__name__.encode()):
     raise ImportError("the extension could not make its types")
+
+
+Class = TypeVar("Class", bound=type)
+
+
+def own_methods(cls: Class) -> Class:
+    """On CPython, give a class of locks the C methods that it inherits as its own.
+
+    As `csrc/ffi/cpython/natives.h` says, calls of them are quicker then.
+    """
+    if sys.implementation.name == "cpython":
+        memories = (native.LockMemory, native.RLockMemory)
+        native.own_methods(cls, next(base for base in cls.__mro__ if base in memories))
+    return cls
 
 
 def document_natives(rlock: bool, methods: type) -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from ._errors import raise_release_unlocked
 from ._expel import raise_expelled
-from ._lib import LockHandle, document_natives, ffi, lib, native
+from ._lib import LockHandle, document_natives, ffi, lib, native, own_methods
 from ._timeout import DEFAULT, TIMEOUT_MAX, UNBOUNDED, check_timeout
 from ._wait import go_on, wait
 
@@ -176,6 +176,7 @@ else:
             return self
 
 
+@own_methods
 class lock(_Base):
     """A lock, unlocked at first; any thread may release it.
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from ._errors import raise_count_overflow, raise_orphaned, raise_release_unacquired
 from ._expel import raise_expelled
-from ._lib import RLockHandle, document_natives, ffi, lib, native
+from ._lib import RLockHandle, document_natives, ffi, lib, native, own_methods
 from ._lock import full_name
 from ._timeout import DEFAULT, UNBOUNDED, check_timeout
 from ._wait import FOREVER, go_on, wait
@@ -223,6 +223,7 @@ else:
                 RLockMethods.release(self)
 
 
+@own_methods
 class RLock(_Base):
     """A lock that the thread which holds it may take again; may be subclassed.
 

@@ -721,3 +721,14 @@ def test_count_drops_after_the_function_was_freed() -> None:
     lowthreads.start_new_thread(Function(), ())
     wait_until(lambda: seen)
     assert seen == [before + 1]
+
+
+CALLS_THAT_ARE_SPECIALISED = ["acquire", "release", "locked", "__enter__", "__exit__"]
+
+
+@pytest.mark.skipif(sys.implementation.name != "cpython", reason="C methods are CPython's")
+@pytest.mark.parametrize("name", CALLS_THAT_ARE_SPECIALISED)
+@pytest.mark.parametrize("new", [allocate_lock, lowthreads.RLock])
+def test_the_methods_belong_to_the_very_type(new: Callable[[], Any], name: str) -> None:
+    """CPython specialises calls of no others: see `lt_own_methods`."""
+    assert getattr(new, name).__objclass__ is type(new())

@@ -24,7 +24,6 @@ from support import WITH_GIL
 
 LIMIT = 90.0  # seconds for a child process
 
-BENCHMARK = Path(__file__).resolve().parents[1] / "benchmarks" / "compare.py"
 
 # What the children that aren't `-m lowthreads` itself begin with.
 PREAMBLE = """
@@ -535,24 +534,3 @@ def test_import_stays_light(tmp_path: Path) -> None:
         """
     done = python(tmp_path, "-c", textwrap.dedent(source))
     assert done.stdout == "[]\n", done
-
-
-# ---- benchmarks/compare.py ----------------------------------------------------------
-
-
-@pytest.mark.skipif(not BENCHMARK.exists(), reason="not in a checkout")
-def test_benchmark_writes_json_and_markdown(tmp_path: Path) -> None:
-    options = ["--rounds", "3", "--seconds", "0.002", "--json", "one.json"]
-    done = python(tmp_path, str(BENCHMARK), *options)
-    assert (done.returncode, done.stderr) == (0, ""), done
-    document = json.loads((tmp_path / "one.json").read_text())
-    assert document["platform"]["cpu"]
-    assert {row["rounds"] for row in document["comparison"]["rows"]} == {3}
-    lines = done.stdout.splitlines()
-    loads = "acquire, release | with lock | contended by 2 | hand-off and back | start a thread"
-    assert lines[0] == f"| | {loads} |"
-    assert lines[1] == "|---|---:|---:|---:|---:|---:|"
-    assert lines[2].startswith(f"| {platform.python_implementation()} ")
-
-    done = python(tmp_path, str(BENCHMARK), "--merge", "one.json", "one.json")
-    assert done.stdout.splitlines()[2:4] == [lines[2], lines[2]]

@@ -14,6 +14,8 @@
 #define LT_THREAD_LOCAL __declspec(thread)
 #endif
 
+#define LT_COLD __declspec(noinline)
+
 typedef struct lt_atomic_u32 {
     volatile long value;
 } lt_atomic_u32;

@@ -23,11 +23,6 @@ int64_t lt_now(void)
     return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
-uintptr_t lt_thread_ident(void)
-{
-    return (uintptr_t)pthread_self();
-}
-
 uint64_t lt_thread_native_id(void)
 {
 #if defined(__linux__)

@@ -20,13 +20,15 @@ from importlib import import_module
 from itertools import repeat
 from statistics import median
 from types import CodeType, FunctionType
-from typing import Any, Callable
+from typing import Any, Callable, TypeVar
 
 lowthreads: Any = import_module("..", __package__)
 
 PEER = "_thread"
 
 _clock = time.perf_counter
+
+T = TypeVar("T")
 
 Load = Callable[[Any, int], float]
 """Takes a module like `_thread` and how often to do something; returns the seconds it took."""
@@ -150,9 +152,11 @@ def _own_code(code: CodeType) -> CodeType:
     return code.replace(co_consts=tuple(constants))
 
 
-def _own(load: Load) -> Load:
+def own(load: Callable[..., T]) -> Callable[..., T]:
+    """Return a copy of the function, on a code object of its own."""
     assert isinstance(load, FunctionType)
-    return FunctionType(_own_code(load.__code__), load.__globals__, load.__name__)
+    code = _own_code(load.__code__)
+    return FunctionType(code, load.__globals__, load.__name__, None, load.__closure__)
 
 
 def _loops_for(seconds: float, measures: list[Callable[[int], float]]) -> int:
@@ -170,7 +174,8 @@ def _quartiles(values: list[float]) -> tuple[float, float]:
 
 
 @contextmanager
-def _no_collections() -> Iterator[None]:
+def no_collections() -> Iterator[None]:
+    """Collect now, and not meanwhile."""
     enabled = gc.isenabled()
     gc.collect()
     gc.disable()
@@ -191,7 +196,7 @@ def measure(load: str, rounds: int, seconds: float, budget: float) -> Row:
         budget: the seconds after which no round begins, once there are three.
     """
     end = _clock() + budget
-    ours, peers = _own(LOADS[load]), _own(LOADS[load])
+    ours, peers = own(LOADS[load]), own(LOADS[load])
 
     def our_time(loops: int) -> float:
         return ours(lowthreads, loops) / loops
@@ -199,7 +204,7 @@ def measure(load: str, rounds: int, seconds: float, budget: float) -> Row:
     def peers_time(loops: int) -> float:
         return peers(_thread, loops) / loops
 
-    with _no_collections():
+    with no_collections():
         loops = _loops_for(seconds, [lambda n: our_time(n) * n, lambda n: peers_time(n) * n])
         our_times, peer_times = [], []
         for number in range(rounds):

@@ -7,7 +7,7 @@
 static PyObject *lt_lock_take(PyObject *self, unsigned marks)
 {
     if (lt_lock_try_marked(lt_lock_of(self), marks))
-        Py_RETURN_TRUE;
+        return lt_bool(true);
     return lt_wait_for(self, LT_FOR_LOCK, marks);
 }
 
@@ -16,7 +16,7 @@ static PyObject *lt_lock_acquire(PyObject *self, PyObject *const *args, Py_ssize
 {
     lt_usual usual = lt_usual_arguments(args, count, keywords);
     if (usual == LT_TRIES)
-        return PyBool_FromLong(lt_lock_try(lt_lock_of(self)));
+        return lt_bool(lt_lock_try(lt_lock_of(self)));
     if (usual == LT_UNUSUAL)
         return lt_call_python(self, "_acquire", args, count, keywords);
     return lt_lock_take(self, 0);
@@ -32,7 +32,7 @@ static PyObject *lt_lock_leave(PyObject *self, PyObject *unused)
 {
     (void)unused;
     if (lt_lock_release(lt_lock_of(self)))
-        Py_RETURN_NONE;
+        return lt_constant(Py_None);
     return lt_call_python(self, "_release", NULL, 0, NULL);
 }
 
@@ -46,7 +46,7 @@ static PyObject *lt_lock_exit(PyObject *self, PyObject *const *args, Py_ssize_t 
 static PyObject *lt_lock_is_locked(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    return PyBool_FromLong(lt_lock_locked(lt_lock_of(self)));
+    return lt_bool(lt_lock_locked(lt_lock_of(self)));
 }
 
 /* The documentation is that of the Python methods, see natives.h. */

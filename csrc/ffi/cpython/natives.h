@@ -66,6 +66,30 @@ static PyObject *lt_api_capsule(PyObject *module, PyObject *arguments)
 
 static PyMethodDef lt_api_capsule_method = {"api_capsule", lt_api_capsule, METH_O, NULL};
 
+/* own_methods(class, base): gives a class the methods of LockMemory or RLockMemory, from which
+ * it inherits them, as its own.  The interpreter specialises the call of a C method for objects of
+ * the very type that has it: inherited, `acquire(); release()` took twice as long on
+ * CPython 3.11 to 3.13, and 1.3 times on 3.14 and 3.15. */
+static PyObject *lt_own_methods(PyObject *module, PyObject *const *args, Py_ssize_t count)
+{
+    (void)module;
+    if (count != 2)
+        return PyErr_Format(PyExc_TypeError, "own_methods takes 2 arguments, got %zd", count);
+    PyTypeObject *class = (PyTypeObject *)args[0];
+    PyMethodDef *method = PyType_GetSlot((PyTypeObject *)args[1], Py_tp_methods);
+    for (; method->ml_name != NULL; method++) {
+        PyObject *own = PyDescr_NewMethod(class, method);
+        int failed = own == NULL || PyObject_SetAttrString(args[0], method->ml_name, own) < 0;
+        Py_XDECREF(own);
+        if (failed)
+            return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef lt_own_methods_method = {
+    "own_methods", (PyCFunction)(void (*)(void))lt_own_methods, METH_FASTCALL, NULL};
+
 /* Makes `value` an attribute of the extension and lets it go. */
 static bool lt_add_native(PyObject *module, const char *name, PyObject *value)
 {
@@ -99,12 +123,14 @@ static PyObject *lt_new_builtin(PyMethodDef *method)
 static bool lt_add_natives_to(PyObject *module)
 {
     PyObject *locks = PyType_FromSpec(&lt_lock_spec);
+    lt_learn_constants();
     return lt_learn_layout(locks) && lt_add_native(module, "LockMemory", locks) &&
            lt_add_native(module, "RLockMemory", PyType_FromSpec(&lt_rlock_spec)) &&
            lt_add_native(module, "get_ident", lt_new_builtin(&lt_ident_methods[0])) &&
            lt_add_native(module, "get_native_id", lt_new_builtin(&lt_ident_methods[1])) &&
            lt_add_native(module, "run_handlers", PyCFunction_New(&lt_run_handlers_method, NULL)) &&
            lt_add_native(module, "api_capsule", PyCFunction_New(&lt_api_capsule_method, NULL)) &&
+           lt_add_native(module, "own_methods", PyCFunction_New(&lt_own_methods_method, NULL)) &&
            lt_add_native(module, "start_thread",
                          PyCFunction_New(&lt_start_thread_method, module));
 }

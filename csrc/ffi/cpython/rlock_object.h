@@ -8,7 +8,7 @@ static PyObject *lt_rlock_take(PyObject *self)
 {
     lt_status status = lt_rlock_try(lt_rlock_of(self));
     if (status == LT_ACQUIRED)
-        Py_RETURN_TRUE;
+        return lt_bool(true);
     if (status == LT_TIMED_OUT)
         return lt_wait_for(self, LT_FOR_RLOCK, 0);
     return lt_call_python(self, "_acquire", NULL, 0, NULL);
@@ -21,7 +21,7 @@ static PyObject *lt_rlock_acquire(PyObject *self, PyObject *const *args, Py_ssiz
     if (usual == LT_TRIES) {
         lt_status status = lt_rlock_try(lt_rlock_of(self));
         if (status != LT_OVERFLOW)
-            return PyBool_FromLong(status == LT_ACQUIRED);
+            return lt_bool(status == LT_ACQUIRED);
     } else if (usual == LT_WAITS) {
         return lt_rlock_take(self);
     }
@@ -38,7 +38,7 @@ static PyObject *lt_rlock_leave(PyObject *self, PyObject *unused)
 {
     (void)unused;
     if (lt_rlock_release(lt_rlock_of(self)))
-        Py_RETURN_NONE;
+        return lt_constant(Py_None);
     return lt_call_python(self, "_release", NULL, 0, NULL);
 }
 
@@ -52,13 +52,13 @@ static PyObject *lt_rlock_exit(PyObject *self, PyObject *const *args, Py_ssize_t
 static PyObject *lt_rlock_is_locked(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    return PyBool_FromLong(lt_lock_locked(lt_lock_of(self)));
+    return lt_bool(lt_lock_locked(lt_lock_of(self)));
 }
 
 static PyObject *lt_rlock_is_owned(PyObject *self, PyObject *unused)
 {
     (void)unused;
-    return PyBool_FromLong(lt_rlock_owned(lt_rlock_of(self)));
+    return lt_bool(lt_rlock_owned(lt_rlock_of(self)));
 }
 
 /* In C, and without a look at signals, for the Condition that waits must get its lock back

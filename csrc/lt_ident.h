@@ -1,0 +1,28 @@
+/* The calling thread's ident: never 0, and a multiple of 4, so that there is room for LT_MARKS.
+ * The value that Python's threading.get_ident() gives for the same thread.
+ *
+ * Inline where a C library has it: every acquire and release asks for it.  As a function of
+ * the shim's it made a pair of them, in C, 1.22 times as slow as nsync's, not 1.13. */
+#ifndef LT_IDENT_H
+#define LT_IDENT_H
+
+#include <stdint.h>
+
+#ifdef _WIN32
+
+#ifdef __cplusplus
+extern "C"
+#endif
+uintptr_t lt_thread_ident(void);
+
+#else
+
+#include <pthread.h>
+
+static inline uintptr_t lt_thread_ident(void)
+{
+    return (uintptr_t)pthread_self();
+}
+
+#endif
+#endif
