@@ -72,7 +72,7 @@ def test_what_waits_in_lowthreads_is_told_with_its_owner() -> None:
             start_new_thread(wait_for_lock, ())
             start_new_thread(time.sleep, (60,))
             await_waiter(lock)
-            print(*sorted(each.doing for each in shutdown(0.05)), sep="\n")
+            print(*sorted(each.doing for each in shutdown(0.05)), sep="\\n")
         sys.stdout.flush()
         os._exit(0)
         """)
@@ -100,7 +100,7 @@ def test_a_thread_does_not_wait_for_itself_or_the_main_one() -> None:
 
 def test_wrong_timeouts() -> None:
     for wrong in (-2, float("nan")):
-        with pytest.raises(ValueError, match="timeout value|Invalid value NaN"):
+        with pytest.raises(ValueError, match=r"timeout value|Invalid value NaN"):
             lowthreads.shutdown(wrong)
     with pytest.raises(OverflowError):
         lowthreads.shutdown(1e300)
