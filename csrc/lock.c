@@ -261,7 +261,7 @@ static attempt take_if_free(lt_lock *lock, lt_awaited awaited, uint32_t *held)
     uint32_t state = lt__lock_state(lock);
     for (;;) {
         if (!(state & LT_LOCKED)) {
-            if (lt_cas_acquire(&lock->state, &state, state | lt__held()))
+            if (lt_cas_acquire(&lock->state, &state, state | lt_load(&lt__held)))
                 return TOOK;
         } else if (!(state & LT_ORPHAN) || !has_policy(lock, awaited)) {
             *held = state;

@@ -112,15 +112,11 @@ enum {
     LT_ORPHAN = 16u, /* it is held by a thread that a fork left behind */
 };
 
-/* Counts forks, in steps above those bits: changes in the child of a fork alone. */
+/* The state of a lock that is taken now, while nobody waits for it: LT_LOCKED, and above those
+ * bits, in steps of LT__GENERATION_STEP, the census generation.  Changes in the child of a fork
+ * alone. */
 #define LT__GENERATION_STEP 32u
-extern lt_atomic_u32 lt__generation;
-
-/* The state of a lock that is held now, and nobody waits for it. */
-static inline uint32_t lt__held(void)
-{
-    return LT_LOCKED | lt_load(&lt__generation);
-}
+extern lt_atomic_u32 lt__held;
 
 /* In owner, beside the ident: what whoever took the lock said about it.
  * - LT_FRESH: it may be torn away (by an exception out of a signal handler) before it sees
@@ -145,7 +141,7 @@ bool lt__lock_try_slowly(lt_lock *lock, lt_awaited awaited, uintptr_t marks);
 static inline bool lt__lock_try(lt_lock *lock, lt_awaited awaited, uintptr_t marks)
 {
     uint32_t state = 0;
-    if (!lt_cas_acquire(&lock->state, &state, lt__held()))
+    if (!lt_cas_acquire(&lock->state, &state, lt_load(&lt__held)))
         return lt__lock_try_slowly(lock, awaited, marks);
     lt_store_uptr(&lock->owner, lt_thread_ident() | marks);
     return true;
@@ -207,7 +203,7 @@ void lt__lock_note_signal(lt_lock *lock);
 /* lt_lock_release, for those who took the lock. */
 static inline bool lt__lock_unlock(lt_lock *lock)
 {
-    uint32_t state = lt__held();
+    uint32_t state = lt_load(&lt__held);
     if (lt_load(&lock->state) != state)
         return lt__lock_unlock_slowly(lock);
     /* Before it is free: an owner that is gone could be taken for the next one. */
@@ -265,7 +261,7 @@ bool lt__rlock_outlived_fork(lt_rlock *rlock);
 static inline bool lt_rlock_owned(lt_rlock *rlock)
 {
     return lt_lock_owner(&rlock->lock) == lt_thread_ident() &&
-           ((lt_load(&rlock->lock.state) ^ lt_load(&lt__generation)) < LT_ORPHAN ||
+           ((lt_load(&rlock->lock.state) ^ lt_load(&lt__held)) < LT_ORPHAN ||
             lt__rlock_outlived_fork(rlock));
 }
 

@@ -15,7 +15,7 @@
 
 static LT_THREAD_LOCAL lt__thread *current;
 
-lt_atomic_u32 lt__generation;
+lt_atomic_u32 lt__held = LT_LOCKED;
 
 static lt_lock gate;
 static uintptr_t survivor;      /* of the last fork: its thread in the child; 0: no fork yet */
@@ -94,18 +94,18 @@ void lt_census_await_arrivals(void)
 
 uint32_t lt_census_generation(void)
 {
-    return lt_load(&lt__generation);
+    return lt_load(&lt__held) - LT_LOCKED;
 }
 
 bool lt__census_has(uint32_t theirs)
 {
-    return theirs == lt_load(&lt__generation);
+    return theirs == lt_census_generation();
 }
 
 bool lt__census_has_survivor(uint32_t theirs, uintptr_t ident)
 {
     return ident == survivor &&
-           theirs - survivor_since <= lt_load(&lt__generation) - survivor_since;
+           theirs - survivor_since <= lt_census_generation() - survivor_since;
 }
 
 void lt_census_after_fork(void)
@@ -114,9 +114,9 @@ void lt_census_after_fork(void)
     lt_lock_reinit(&gate);
     if (survivor != lt_thread_ident()) {
         survivor = lt_thread_ident();
-        survivor_since = lt_load(&lt__generation);
+        survivor_since = lt_census_generation();
     }
-    lt_store(&lt__generation, lt_load(&lt__generation) + LT__GENERATION_STEP);
+    lt_store(&lt__held, lt_load(&lt__held) + LT__GENERATION_STEP);
     starting = running = 0;
     sleeper = NULL;
     if (current != NULL && current->handle != NULL)

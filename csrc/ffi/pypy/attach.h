@@ -42,7 +42,7 @@ static lt_atomic_u32 lt_wakers;
 
 static inline bool lt_begin_release(lt_lock *lock)
 {
-    bool wakes = lt_load(&lock->state) != lt__held();
+    bool wakes = lt_load(&lock->state) != lt_load(&lt__held);
     if (wakes)
         lt_fetch_add(&lt_wakers, 1);
     return wakes;
