@@ -295,6 +295,8 @@ static bool compare(word *it, uint64_t *expected, uint64_t value, int order, int
         memory_acquire(&newest(it)->carried);
     if (found != *expected)
         note_look(it);
+    else
+        threads[current].looked_at = NULL;
     *expected = found;
     return false;
 }

@@ -216,9 +216,10 @@ static int add_rarities(option *options, int count, int i)
 }
 
 /* None can go on, but those that look at a word again and again: perhaps they end that. */
+static uint64_t seen_writes, in_vain;
+
 static int add_stuttering(option *options)
 {
-    static uint64_t seen_writes, in_vain;
     int count = 0, i;
     in_vain = seen_writes == writes ? in_vain + 1 : 0;
     seen_writes = writes;
@@ -357,7 +358,7 @@ static void run_once(const scenario *it)
     memset(locals, 0, locals_size);
     made = deviations = 0;
     event_count = 0;
-    steps = writes = 0;
+    steps = writes = seen_writes = in_vain = 0;
     time_now = INT64_C(1000000000000);
     current = NOBODY;
     memory_begin();
