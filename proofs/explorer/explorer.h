@@ -100,6 +100,9 @@ void memory_begin(void);
 void memory_acquire(const clock_vector *from);
 void memory_release(clock_vector *to);
 
+/* No thread writes that word: to load it is not a step. */
+void memory_constant(const void *address);
+
 /* What is there is over: an access to it is an error, until it is used for something new. */
 void memory_free(const void *address, size_t size);
 void memory_reuse(const void *address, size_t size);

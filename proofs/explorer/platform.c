@@ -29,9 +29,10 @@ int64_t lt_now(void)
     return time_now;
 }
 
+/* Before the threads, and after them, it is the first one. */
 uintptr_t lt_thread_ident(void)
 {
-    return (uintptr_t)(current + 1) * 16;
+    return current == NOBODY ? 16 : (uintptr_t)(current + 1) * 16;
 }
 
 uint64_t lt_thread_native_id(void)

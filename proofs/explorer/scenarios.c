@@ -30,6 +30,8 @@ static struct {
 static void begin(void)
 {
     memset(&it, 0, sizeof it);
+    lt_set_fork_policy(LT_FORK_BLOCK);
+    memory_constant(&lt__generation);
 }
 
 static void enter(void)
@@ -192,7 +194,7 @@ static void lets_time_pass(void)
 static void begin_with_time(void)
 {
     begin();
-    lt_store(&it.other.state, LT_LOCKED);
+    CHECK(lt_lock_try(&it.other));
 }
 
 static void barges(void)
@@ -216,8 +218,7 @@ static void barges(void)
 static void begin_held(void)
 {
     begin();
-    lt_store(&it.lock.state, LT_LOCKED);
-    it.lock.owner = 4;
+    CHECK(lt_lock_try(&it.lock));
 }
 
 static void is_first(void)
@@ -265,8 +266,7 @@ static void takes_and_leaves_it(void)
 static void begin_rally(void)
 {
     begin_held();
-    lt_store(&it.other.state, LT_LOCKED);
-    it.other.owner = 4;
+    CHECK(lt_lock_try(&it.other));
 }
 
 static void answers(void)
@@ -344,36 +344,85 @@ static void end_rlock(void)
 
 /* ---- What a fork left behind ---------------------------------------------------------------------- */
 
-static void begin_after_fork(uint32_t bits)
+static void begin_after_fork(uint32_t bits, uintptr_t owner, lt_fork_policy policy)
 {
     static char gone[256];
     begin();
-    lt_store(&it.lock.state, bits | lt__census_generation() << 4);
-    it.lock.newest = (struct lt_waiter *)gone;
     memset(gone, 0xA5, sizeof gone); /* whose pointers lead nowhere */
-    it.lock.owner = bits & LT_LOCKED ? 4 : 0;
+    it.lock.newest = bits & LT_QUEUED ? (struct lt_waiter *)gone : NULL;
+    lt_store(&it.lock.state, bits | lt_census_generation());
+    lt_store_uptr(&it.lock.owner, owner);
     lt_census_after_fork();
+    lt_set_fork_policy(policy);
+}
+
+enum { GONE = 8, FIRST = 16 }; /* idents */
+
+static void begin_orphan(void)
+{
+    begin_after_fork(LT_LOCKED, GONE, LT_FORK_BLOCK);
+}
+
+static void begin_reset(void)
+{
+    begin_after_fork(LT_LOCKED | LT_QUEUED, GONE, LT_FORK_RESET);
+}
+
+static void begin_raise(void)
+{
+    begin_after_fork(LT_LOCKED, GONE, LT_FORK_RAISE);
+}
+
+static void begin_survived(void)
+{
+    begin_after_fork(LT_LOCKED | LT_QUEUED, FIRST, LT_FORK_RESET);
 }
 
 static void begin_queue_left_behind(void)
 {
-    begin_after_fork(LT_LOCKED | LT_QUEUED);
+    begin_after_fork(LT_LOCKED | LT_QUEUED, GONE, LT_FORK_BLOCK);
 }
 
 static void begin_edit_left_behind(void)
 {
-    begin_after_fork(LT_LOCKED | LT_QUEUED | LT_EDITING);
+    begin_after_fork(LT_LOCKED | LT_QUEUED | LT_EDITING, GONE, LT_FORK_BLOCK);
 }
 
 static void begin_waking_left_behind(void)
 {
-    begin_after_fork(LT_QUEUED | LT_WAKING);
+    begin_after_fork(LT_QUEUED | LT_WAKING, 0, LT_FORK_BLOCK);
 }
 
 static void releases_and_waits(void)
 {
     CHECK(lt_lock_release(&it.lock));
     waits_long();
+}
+
+/* The lock is no orphan: the thread that holds it made the fork. */
+static void releases_what_it_held(void)
+{
+    CHECK(lt_lock_owner(&it.lock) == lt_thread_ident());
+    CHECK(lt_lock_release(&it.lock));
+    waits_long();
+}
+
+static void end_no_signal(void)
+{
+    CHECK(!lt_lock_is_signal(&it.lock));
+    end();
+}
+
+static void is_refused_an_orphan(void)
+{
+    CHECK(!lt_lock_try(&it.lock));
+    CHECK(lt_lock_wait(&it.lock, LT_FOREVER, LONG_AGO, LT_PLAIN) == LT_ORPHANED);
+}
+
+static void end_refused(void)
+{
+    CHECK(lt_lock_release(&it.lock));
+    end();
 }
 
 /* ---- The snapshot of waits ---------------------------------------------------------------------------- */
@@ -575,6 +624,10 @@ const scenario scenarios[] = {
     {"left: queue", {releases_and_waits, waits, tries}, begin_queue_left_behind, end_signal, 2},
     {"left: edit", {releases_and_waits, waits_long}, begin_edit_left_behind, end_signal, 3},
     {"left: waking", {waits_long, waits}, begin_waking_left_behind, end, 3},
+    {"left: orphan", {releases_and_waits, gives_up}, begin_orphan, end_signal, 3},
+    {"left: reset", {waits, tries, waits_long}, begin_reset, end_no_signal, 2},
+    {"left: raise", {is_refused_an_orphan, is_refused_an_orphan}, begin_raise, end_refused, 3},
+    {"left: survived", {releases_what_it_held, waits}, begin_survived, end_no_signal, 3},
     {"looks", {waits_long, looks, waits_long}, begin, end, 1},
     {"token", {parks, unparks}, begin, NULL, 4},
     {"token, timed", {parks_for_a_time, unparks}, begin, NULL, 4},
