@@ -364,3 +364,14 @@ def clients_sanitized(session: nox.Session, sanitizer: str) -> None:
     env = {**flags, **options, "LD_PRELOAD": str(found).strip()}
     names = session.posargs or ["ctypes", "cffi", "capi", "cython"]
     session.run("python", "tests/clients/run.py", "--rounds=1000000", *names, env=env)
+@nox.session
+def proofs(session: nox.Session) -> None:
+    """The protocols' models in all their states, and the C code in many orders: docs/proofs.md."""
+    session.run("python", "proofs", *session.posargs)
+
+
+@nox.session
+def mutate(session: nox.Session) -> None:
+    """How many faults, put into the C code one at a time, the checks of the shim find."""
+    session.install("universalmutator")
+    session.run("python", "tools/mutate", *session.posargs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -47,8 +48,8 @@ def build(folder: Path, parker: str, csrc: Path = ROOT / "csrc") -> Path:
     return program
 
 
-def run(command: list[str]) -> None:
-    """Run a command; raise RuntimeError with its messages if it fails."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+def run(command: list[str], folder: str | Path = ".") -> None:
+    """Run a command in a folder; raise RuntimeError with its messages if it fails."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
     if done.returncode != 0:
-        raise RuntimeError(done.stderr)
+        raise RuntimeError(f"{shlex.join(command)}\n{done.stdout}{done.stderr}")

@@ -22,10 +22,14 @@
 
 #define NONE 255
 
+/* -DEXPEL: a fourth thread ends one wait, whichever it is (lt_interrupt). */
+
 /* progress */
 #define WAITING 0
 #define WOKEN 1
 #define HANDED 2
+#define EXPELLED 3
+#define LEFT 4
 
 /* The word `state`. */
 bool locked, queued, waking, editing;
@@ -46,6 +50,14 @@ byte owner = NONE;  /* a ghost: who holds the lock */
 byte ended;
 byte owed[N];       /* a ghost: tokens that another thread is about to give */
 
+/* Of waits.c: the list of waits, held by who changes it or looks at it. */
+bool listing;
+bool listed[N];
+byte fate[N];       /* PENDING; ENDED: given the lock; CUT: by lt_interrupt */
+#define PENDING 0
+#define ENDED 1
+#define CUT 2
+
 #define in_queue(w) \
     ((length > 0 && queue[0] == w) || (length > 1 && queue[1] == w) || (length > 2 && queue[2] == w))
 
@@ -53,6 +65,7 @@ inline own(w)
 {
     assert(owner == NONE);
     owner = w;
+    fate[w] = (fate[w] == PENDING -> ENDED : fate[w])
 }
 
 inline append_waiter(w)
@@ -209,6 +222,7 @@ proctype thread(byte me)
             on_stack[me] = true;
             progress[me] = WAITING;
             token[me] = false;
+            fate[me] = PENDING;
             owns = false
         }
         /* take_or_enqueue */
@@ -226,15 +240,15 @@ proctype thread(byte me)
             d_step { end_edit() }
 #endif
         fi;
+        /* lt__wait_show */
+        atomic { !listing -> listed[me] = true }
         /* sleep_in_queue */
 sleep:
         in_park[me] = true;
         /* lt_park: the token, the deadline, or a signal; 1: without the token. */
         if
         :: atomic { token[me] -> token[me] = false; wake = 0 }
-#ifndef FOREVER
-        :: wake = 1 /* the time is over, or a signal came; a token may be there, too */
-#endif
+        :: me != 0 -> wake = 1 /* the time is over, or a signal came; with or without a token */
         fi;
         in_park[me] = false;
         begin_edit();
@@ -244,7 +258,7 @@ sleep:
         :: found == WOKEN -> take_as_woken(me)
         :: else
         fi;
-        leaves = !owns && wake == 1;
+        leaves = !owns && (wake == 1 || fate[me] == CUT);
 #ifdef BREAK_GIVE_UP
         leaves = (found != HANDED) && wake == 1;
         if
@@ -254,11 +268,14 @@ sleep:
         fi;
 #endif
         if
-        :: leaves -> d_step {
 #ifndef BREAK_REMOVE
-            remove_waiter(me)
+        :: leaves && found != EXPELLED -> d_step {
+                remove_waiter(me);
+#ifndef BREAK_LEFT
+                progress[me] = LEFT
 #endif
             }
+#endif
         :: else
         fi;
         d_step { end_edit() }
@@ -273,6 +290,8 @@ sleep:
         :: !owns && !leaves -> goto sleep
         :: else
         fi;
+        /* lt__wait_end; one that was given the lock after it was cut, gives it on (settle). */
+        atomic { !listing -> listed[me] = false }
         d_step {
             on_stack[me] = false;
             waited_long[me] = false;
@@ -297,27 +316,70 @@ next:
     ended++
 }
 
+#ifdef EXPEL
+/* lt_interrupt and lt__lock_expel, of any wait, at any time. */
+active proctype interrupter()
+{
+    byte w, i;
+    bool asleep;
+    if
+    :: w = 0
+    :: w = 1
+#if N > 2
+    :: w = 2
+#endif
+    fi;
+    atomic { (!listing && listed[w]) || ended == N -> listing = true }
+    if
+    :: listed[w] ->
+        begin_edit();
+        d_step {
+            if
+            :: fate[w] == PENDING ->
+                fate[w] = CUT;
+                if
+#ifdef BREAK_EXPEL_CHOSEN
+                :: progress[w] != HANDED ->
+#else
+                :: progress[w] == WAITING ->
+#endif
+#ifndef BREAK_EXPEL_REMOVE
+                    remove_waiter(w);
+#endif
+                    progress[w] = EXPELLED;
+                    owed[w]++;
+                    asleep = true
+                :: else
+                fi
+            :: else
+            fi
+        }
+        d_step { end_edit() }
+        listing = false;
+#ifndef BREAK_EXPEL_WAKE
+        if
+        :: asleep -> d_step { assert(on_stack[w]); token[w] = true; owed[w]-- }
+        :: else
+        fi
+#endif
+    :: else -> listing = false
+    fi
+}
+#endif
+
 /* HANDOFF_NS passes for any waiter at any time. */
+#define passes(w) \
+    atomic { on_stack[w] && in_queue(w) && !waited_long[w] -> waited_long[w] = true }
+
 active proctype time()
 {
-    byte w;
     do
     :: ended == N -> break
-    :: else ->
-        if
-        :: w = 0
-        :: w = 1
+    :: passes(0)
+    :: passes(1)
 #if N > 2
-        :: w = 2
+    :: passes(2)
 #endif
-        fi;
-        atomic {
-            if
-            :: on_stack[w] && in_queue(w) && !waited_long[w] -> waited_long[w] = true
-            :: else
-            fi;
-            w = 0
-        }
     od
 }
 
@@ -334,14 +396,11 @@ init {
     assert(!locked && !queued && !waking && !editing && length == 0 && owner == NONE)
 }
 
-/* Nobody barges past a waiter that has waited long, and was asleep when the lock was released:
- * HANDED is the lock's next owner.  That is an assertion of own(), for the lock stays LOCKED. */
-
 /* While threads wait: the lock is held, or a woken waiter is on its way, or somebody edits. */
-#define awake (length == 0 || locked || waking || editing)
-#define truth (editing || (queued == (length > 0)))
-
-#ifdef LTL
-ltl no_lost_wake_up { [] awake }
-ltl bits_tell_the_truth { [] truth }
-#endif
+active proctype monitor()
+{
+    atomic {
+        assert(length == 0 || locked || waking || editing);
+        assert(editing || queued == (length > 0))
+    }
+}
