@@ -38,7 +38,7 @@ def check_model(model: str, flags: list[str]) -> tuple[int, str]:
         source = HERE / "models" / model
         run(["spin", "-a", *flags, str(source)], folder)
         run(["gcc", "-O2", "-w", "-DSAFETY", "-DCOLLAPSE", "-o", "pan", "pan.c"], folder)
-        command = ["./pan", "-m1000000", "-w24"]
+        command = ["./pan", "-m1000000", "-w20"]
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
     states = re.search(r"(\d+) states, stored", done.stdout)
     errors = re.search(r"errors: (\d+)", done.stdout)
