@@ -375,3 +375,36 @@ def mutate(session: nox.Session) -> None:
     """How many faults, put into the C code one at a time, the checks of the shim find."""
     session.install("universalmutator")
     session.run("python", "tools/mutate", *session.posargs)
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """Random sequences of operations on locks, in C, on each parker, for 60 seconds (or -- N)."""
+    seconds = session.posargs[0] if session.posargs else "60"
+    folder = session.create_tmp()
+    for parker in ("futex", "pthread"):
+        session.run("python", "tests/c/build.py", folder, "--fuzz", f"--parker={parker}")
+        limits = [f"-max_total_time={seconds}", "-timeout=60", "-max_len=200", "-verbosity=0"]
+        session.run(f"{folder}/fuzz-{parker}", *limits, external=True)
+
+
+@nox.session(python=[python for python in PYTHONS if python[-1].isdigit() and python[0] == "3"])
+def sanitized(session: nox.Session) -> None:
+    """Locks and threads of CPython, with the extension under the address sanitizer."""
+    flags = "-fsanitize=address,undefined -fno-omit-frame-pointer -g -O1"
+    session.install("cffi", "setuptools", "pytest", "pytest-timeout", "hypothesis")
+    build = {**STRICT, "CC": "gcc", "CFLAGS": flags, "LDFLAGS": "-fsanitize=address,undefined"}
+    session.install("--no-build-isolation", "--force-reinstall", "--no-deps", ".", env=build)
+    libraries = [
+        str(session.run("gcc", f"-print-file-name={name}", external=True, silent=True)).strip()
+        for name in ("libasan.so", "libubsan.so")
+    ]
+    files = [f"tests/test_{name}.py" for name in ("lock", "rlock", "threads", "handles", "stateful")]
+    run = {
+        "LD_PRELOAD": " ".join(libraries),
+        # The interpreter frees little at its end: what it leaks would hide the rest.
+        "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=1",
+        "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
+        "PYTHONMALLOC": "malloc",
+    }
+    session.run("python", "-m", "pytest", *(session.posargs or files), env=run)
