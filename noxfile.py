@@ -399,7 +399,9 @@ def sanitized(session: nox.Session) -> None:
         str(session.run("gcc", f"-print-file-name={name}", external=True, silent=True)).strip()
         for name in ("libasan.so", "libubsan.so")
     ]
-    files = [f"tests/test_{name}.py" for name in ("lock", "rlock", "threads", "handles", "stateful")]
+    files = [
+        f"tests/test_{name}.py" for name in ("lock", "rlock", "threads", "handles", "stateful")
+    ]
     run = {
         "LD_PRELOAD": " ".join(libraries),
         # The interpreter frees little at its end: what it leaks would hide the rest.

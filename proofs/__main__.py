@@ -62,7 +62,9 @@ def check_models(configurations: dict[str, list[list[str]]]) -> None:
 def check_rules() -> None:
     """See that a model in which a rule is broken fails."""
     for model, flags in {"lock.pml": ["-DN=3", "-DEXPEL"], "handle.pml": []}.items():
-        for rule in sorted(set(re.findall(r"BREAK_[A-Z_]+[A-Z]", (HERE / "models" / model).read_text()))):
+        for rule in sorted(
+            set(re.findall(r"BREAK_[A-Z_]+[A-Z]", (HERE / "models" / model).read_text()))
+        ):
             _, wrong = check_model(model, [*flags, f"-D{rule}"])
             if not wrong:
                 raise failed(f"{model}: nothing notices {rule}")

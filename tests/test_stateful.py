@@ -208,6 +208,4 @@ class HandleModel(RuleBasedStateMachine):
 
 @pytest.mark.parametrize("machine", [Model, ReEntrantModel, HandleModel])
 def test_sequences(machine: type[RuleBasedStateMachine]) -> None:
-    run_state_machine_as_test(
-        machine, settings=settings(max_examples=20, stateful_step_count=20)
-    )
+    run_state_machine_as_test(machine, settings=settings(max_examples=20, stateful_step_count=20))

@@ -30,8 +30,9 @@ ROOT = HERE.parents[1]
 CSRC = ROOT / "csrc"
 sys.path[:0] = [str(ROOT / "proofs"), str(ROOT / "tests" / "c")]
 
-import build as stress  # noqa: E402
 import explorer.build as explorer  # noqa: E402
+
+import build as stress  # noqa: E402
 
 FILES = [
     *("lock.c", "rlock.c", "waits.c", "handle.c", "thread.c", "lowthreads.h", "lt_atomic.h"),
@@ -192,8 +193,10 @@ def main() -> None:
     for check, count in sorted(counts.items()):
         print(f"{count:5} {check or 'not found'}")
     found = total - counts.get("", 0)
-    print(f"{found} of {total} found, {100 * found / max(total, 1):.1f} %, "
-          f"in {time.monotonic() - start:.0f} s")
+    print(
+        f"{found} of {total} found, {100 * found / max(total, 1):.1f} %, "
+        f"in {time.monotonic() - start:.0f} s"
+    )
     if chosen.report:
         chosen.report.write_text("\n".join(survivors) + "\n")
 
