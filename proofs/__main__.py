@@ -33,7 +33,7 @@ def failed(message: str) -> SystemExit:
 
 
 def check_model(model: str, flags: list[str]) -> tuple[int, str]:
-    """Look at all states of a model; return how many they are, and what was wrong: "" if nothing."""
+    """Look at all states of a model; return how many, and what was wrong: "" if nothing."""
     with tempfile.TemporaryDirectory() as folder:
         source = HERE / "models" / model
         run(["spin", "-a", *flags, str(source)], folder)
