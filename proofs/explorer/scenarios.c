@@ -24,7 +24,7 @@ static struct {
     lt_handle *handle;
     int result;
     lt_parker parker;
-    bool over;
+    int interrupted, has_interrupted;
 } it;
 
 static void begin(void)
@@ -85,6 +85,8 @@ static void release(void)
     leave();
     CHECK(lt_lock_release(&it.lock));
 }
+
+enum { GONE = 8, FIRST = 16 }; /* idents */
 
 /* ---- Taking and releasing ------------------------------------------------------------------ */
 
@@ -342,6 +344,51 @@ static void end_rlock(void)
     CHECK(it.rlock.lock.state == 0 && it.rlock.lock.levels == 0 && it.rlock.lock.owner == 0);
 }
 
+/* ---- Interrupted by another thread -------------------------------------------------------------- */
+
+enum { CODE = LT_EXPELLED + 3 };
+
+/* Either interrupts_first has ended the wait, and says so, or the lock was taken. */
+static void is_interrupted(int64_t deadline, int64_t since)
+{
+    threads[current].lends = true;
+    lt_status status = lt_lock_wait(&it.lock, deadline, since, LT_PLAIN);
+    threads[current].lends = false;
+    it.interrupted = status == (lt_status)CODE;
+    if (status == LT_ACQUIRED) {
+        enter();
+        release();
+    } else {
+        CHECK(it.interrupted || (status == LT_TIMED_OUT && deadline != LT_FOREVER));
+    }
+}
+
+static void is_interrupted_soon(void)
+{
+    is_interrupted(LT_FOREVER, NEVER);
+}
+
+static void is_interrupted_late(void)
+{
+    is_interrupted(LT_FOREVER, LONG_AGO);
+}
+
+static void is_interrupted_or_late(void)
+{
+    is_interrupted(lt_now() + MILLISECOND, NEVER);
+}
+
+static void interrupts_first(void)
+{
+    it.has_interrupted = lt_interrupt(FIRST, -1, CODE);
+}
+
+static void end_interrupted(void)
+{
+    CHECK(it.interrupted == it.has_interrupted);
+    end();
+}
+
 /* ---- What a fork left behind ---------------------------------------------------------------------- */
 
 static void begin_after_fork(uint32_t bits, uintptr_t owner, lt_fork_policy policy)
@@ -355,8 +402,6 @@ static void begin_after_fork(uint32_t bits, uintptr_t owner, lt_fork_policy poli
     lt_census_after_fork();
     lt_set_fork_policy(policy);
 }
-
-enum { GONE = 8, FIRST = 16 }; /* idents */
 
 static void begin_orphan(void)
 {
@@ -621,6 +666,9 @@ const scenario scenarios[] = {
     {"rally", {takes_and_leaves_it, answers}, begin_rally, NULL, 3},
     {"undo", {takes_fresh_and_undoes, releases_anyhow, takes_fresh_and_settles}, begin, end_undone, 2},
     {"rlock", {takes_rlock_in_the_end, takes_rlock_in_time, takes_rlock_in_the_end}, begin, end_rlock, 2},
+    {"interrupt", {is_interrupted_soon, interrupts_first, waits}, begin, end_interrupted, 2},
+    {"interrupt late", {is_interrupted_late, interrupts_first, waits_long}, begin, end_interrupted, 2},
+    {"interrupt, timed", {is_interrupted_or_late, interrupts_first, waits}, begin, end_interrupted, 2},
     {"left: queue", {releases_and_waits, waits, tries}, begin_queue_left_behind, end_signal, 2},
     {"left: edit", {releases_and_waits, waits_long}, begin_edit_left_behind, end_signal, 3},
     {"left: waking", {waits_long, waits}, begin_waking_left_behind, end, 3},
