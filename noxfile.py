@@ -393,7 +393,12 @@ def sanitized(session: nox.Session) -> None:
     """Locks and threads of CPython, with the extension under the address sanitizer."""
     flags = "-fsanitize=address,undefined -fno-omit-frame-pointer -g -O1"
     session.install("cffi", "setuptools", "pytest", "pytest-timeout", "hypothesis")
-    build = {**STRICT, "CC": "gcc", "CFLAGS": flags, "LDFLAGS": "-fsanitize=address,undefined"}
+    # What other sessions built is not taken, nor left to them.
+    apart = os.path.join(session.create_tmp(), "apart.cfg")
+    with open(apart, "w") as config:
+        config.write(f"[build]\nbuild_base = {os.path.dirname(apart)}/build\n")
+    build = {"CC": "gcc", "CFLAGS": flags, "LDFLAGS": "-fsanitize=address,undefined"}
+    build.update(STRICT, DIST_EXTRA_CONFIG=apart)
     session.install("--no-build-isolation", "--force-reinstall", "--no-deps", ".", env=build)
     libraries = [
         str(session.run("gcc", f"-print-file-name={name}", external=True, silent=True)).strip()
