@@ -364,6 +364,8 @@ def clients_sanitized(session: nox.Session, sanitizer: str) -> None:
     env = {**flags, **options, "LD_PRELOAD": str(found).strip()}
     names = session.posargs or ["ctypes", "cffi", "capi", "cython"]
     session.run("python", "tests/clients/run.py", "--rounds=1000000", *names, env=env)
+
+
 @nox.session
 def proofs(session: nox.Session) -> None:
     """The protocols' models in all their states, and the C code in many orders: docs/proofs.md."""
