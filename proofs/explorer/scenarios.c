@@ -6,6 +6,7 @@
 
 #include "lt_park.h"
 #include "lt_thread.h"
+#include "lt_waits.h"
 #include "explorer.h"
 
 #define MILLISECOND INT64_C(1000000)
@@ -17,6 +18,7 @@
 static struct {
     lt_lock lock, other;
     lt_rlock rlock;
+    lt_event event;
     uintptr_t holder;
     int entered;
     lt_atomic_uptr since;
@@ -389,6 +391,36 @@ static void end_interrupted(void)
     end();
 }
 
+/* ---- The event ------------------------------------------------------------------------------------ */
+
+static void awaits_event(void)
+{
+    lt__wait wait;
+    threads[current].lends = true;
+    lt__wait_init(&wait, (lt_wait_record){.event = &it.event,
+                                          .awaited = LT_FOR_EVENT,
+                                          .since = LONG_AGO,
+                                          .deadline = LT_FOREVER});
+    lt_status status = lt__event_wait_on(&wait);
+    lt__wait_end(&wait);
+    threads[current].lends = false;
+    CHECK(status == LT_ACQUIRED && it.result == 7);
+}
+
+static void sets_event(void)
+{
+    it.result = 7;
+    lt_event_set(&it.event);
+    lt_event_reset(&it.event);
+    lt_event_set(&it.event);
+}
+
+static void end_event(void)
+{
+    CHECK(lt_event_is_set(&it.event) && it.event.first == NULL);
+    CHECK(lt_waits(NULL, 0) == 0);
+}
+
 /* ---- What a fork left behind ---------------------------------------------------------------------- */
 
 static void begin_after_fork(uint32_t bits, uintptr_t owner, lt_fork_policy policy)
@@ -669,6 +701,7 @@ const scenario scenarios[] = {
     {"interrupt", {is_interrupted_soon, interrupts_first, waits}, begin, end_interrupted, 2},
     {"interrupt late", {is_interrupted_late, interrupts_first, waits_long}, begin, end_interrupted, 2},
     {"interrupt, timed", {is_interrupted_or_late, interrupts_first, waits}, begin, end_interrupted, 2},
+    {"event", {awaits_event, sets_event, awaits_event}, begin, end_event, 2},
     {"left: queue", {releases_and_waits, waits, tries}, begin_queue_left_behind, end_signal, 2},
     {"left: edit", {releases_and_waits, waits_long}, begin_edit_left_behind, end_signal, 3},
     {"left: waking", {waits_long, waits}, begin_waking_left_behind, end, 3},

@@ -86,31 +86,32 @@ class Bench:
     def try_out(self, mutant: Mutant) -> str:
         """Return what found it: "", "same" and "invalid" if nothing did, or could."""
         path = self.csrc / mutant.file
+        before, code = path.read_text(), self._objects(mutant)
         path.write_text(mutant.text)
         try:
-            return self._try_out(mutant)
+            return self._try_out(mutant, code)
         finally:
-            path.write_text((CSRC / mutant.file).read_text())
+            path.write_text(before)
 
-    def _objects(self, mutant: Mutant, csrc: Path) -> bytes | None:
+    def _objects(self, mutant: Mutant) -> bytes | None:
         """Return the machine code of the shim's files that it is in; None: not valid."""
         sources = [mutant.file] if mutant.file.endswith(".c") else ["lock.c", "rlock.c", "handle.c"]
         code = b""
         for source in sources:
             # For ThreadSanitizer, so that a memory order is in the code on every machine.
             flags = ["-std=gnu11", "-O2", "-fsanitize=thread", "-S", "-w", "-o", "-"]
-            command = ["gcc", *flags, str(csrc / source)]
+            command = ["gcc", *flags, str(self.csrc / source)]
             done = subprocess.run(command, capture_output=True, check=False)
             if done.returncode != 0:
                 return None
             code += re.sub(rb"\s\.file.*", b"", done.stdout)
         return code
 
-    def _try_out(self, mutant: Mutant) -> str:
-        code = self._objects(mutant, self.csrc)
+    def _try_out(self, mutant: Mutant, before: bytes | None) -> str:
+        code = self._objects(mutant)
         if code is None:
             return "invalid"
-        if code == self._objects(mutant, CSRC):
+        if code == before:
             return "same"
         for more in ("-1", "0"):
             for parker in PARKERS:
