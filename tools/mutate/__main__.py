@@ -99,7 +99,7 @@ class Bench:
         code = b""
         for source in sources:
             # For ThreadSanitizer, so that a memory order is in the code on every machine.
-            flags = ["-std=gnu11", "-O2", "-fsanitize=thread", "-S", "-w", "-o", "-"]
+            flags = ["-std=gnu11", "-O2", "-DLT_SPIN=2", "-fsanitize=thread", "-S", "-w", "-o", "-"]
             command = ["gcc", *flags, str(self.csrc / source)]
             done = subprocess.run(command, capture_output=True, check=False)
             if done.returncode != 0:
