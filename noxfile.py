@@ -395,3 +395,58 @@ def clients_sanitized(session: nox.Session, sanitizer: str) -> None:
     env = {**flags, **options, "LD_PRELOAD": str(found).strip()}
     names = session.posargs or ["ctypes", "cffi", "capi", "cython"]
     session.run("python", "tests/clients/run.py", "--rounds=1000000", *names, env=env)
+
+
+@nox.session
+def proofs(session: nox.Session) -> None:
+    """The protocols' models in all their states, and the C code in many orders: docs/proofs.md."""
+    session.run("python", "proofs", *session.posargs)
+
+
+@nox.session
+def mutate(session: nox.Session) -> None:
+    """How many faults, put into the C code one at a time, the checks of the shim find."""
+    session.install("universalmutator")
+    session.run("python", "tools/mutate", *session.posargs)
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """Random sequences of operations on locks, in C, on each parker, for 60 seconds (or -- N)."""
+    seconds = session.posargs[0] if session.posargs else "60"
+    folder = session.create_tmp()
+    for parker in ("futex", "pthread"):
+        session.run("python", "tests/c/build.py", folder, "--fuzz", f"--parker={parker}")
+        limits = [f"-max_total_time={seconds}", "-timeout=60", "-max_len=200", "-verbosity=0"]
+        session.run(f"{folder}/fuzz-{parker}", *limits, external=True)
+
+
+@nox.session(python=[python for python in PYTHONS if python[-1].isdigit() and python[0] == "3"])
+def sanitized(session: nox.Session) -> None:
+    """Locks and threads of CPython, with the extension under the address sanitizer."""
+    flags = "-fsanitize=address,undefined -fno-omit-frame-pointer -g -O1"
+    session.install("cffi", "setuptools", "pytest", "pytest-timeout", "hypothesis")
+    # What other sessions built is not taken, nor left to them.
+    apart = os.path.join(session.create_tmp(), "apart.cfg")
+    with open(apart, "w") as config:
+        config.write(f"[build]\nbuild_base = {os.path.dirname(apart)}/build\n")
+    build = {"CC": "gcc", "CFLAGS": flags, "LDFLAGS": "-fsanitize=address,undefined"}
+    build.update(STRICT, DIST_EXTRA_CONFIG=apart)
+    session.install("--no-build-isolation", "--force-reinstall", "--no-deps", ".", env=build)
+    libraries = [
+        str(session.run("gcc", f"-print-file-name={name}", external=True, silent=True)).strip()
+        for name in ("libasan.so", "libubsan.so")
+    ]
+    files = [
+        f"tests/test_{name}.py" for name in ("lock", "rlock", "threads", "handles", "stateful")
+    ]
+    run = {
+        "LD_PRELOAD": " ".join(libraries),
+        # The interpreter frees little at its end: what it leaks would hide the rest.
+        "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=1",
+        "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
+        "PYTHONMALLOC": "malloc",
+    }
+    # It keeps what is freed for a while: nothing is said by how much memory there is.
+    keep = ["-k", "not memory_behind and not nothing_behind"]
+    session.run("python", "-m", "pytest", *keep, *(session.posargs or files), env=run)

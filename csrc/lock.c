@@ -8,7 +8,8 @@
  *   on its way (LT_WAKING).
  * - No starvation: the waiter that has been in the queue longest is first, and once it has
  *   waited for HANDOFF_NS a release hands it the lock, so that nobody can take it before.
- *   It loses at most one race after that, when it had been woken already.
+ *   It loses at most one race after that, when it had been woken already (while it is on its way,
+ *   others may take the lock any number of times).
  * - Nothing is owed to a waiter that has left: it leaves after it has taken the token
  *   of whoever chose it.
  *

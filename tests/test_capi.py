@@ -148,6 +148,7 @@ def test_a_thread_of_c_may_release_it(monkeypatch: pytest.MonkeyPatch) -> None:
         ident=me, owner=me, kind="lock", scoped=False, signal=False
     )
     others = sys._current_frames().keys() - {me}
+    monkeypatch.setattr(_waits, "waits", lambda: [wait])
     assert not _waits.find_cycles([wait], others)[0].sure
     monkeypatch.setattr(_capi, "in_use", False)
     assert _waits.find_cycles([wait], others)[0].sure

@@ -36,6 +36,17 @@ def sources(parker: str, csrc: Path = ROOT / "csrc") -> list[Path]:
     return [*sorted(shim), HERE / "layout.c", *(HERE / f"stress{part}.c" for part in parts)]
 
 
+FUZZER = ["-O1", "-fsanitize=fuzzer,address,undefined", "-fno-sanitize-recover=all"]
+
+
+def fuzzer_command(parker: str, output: Path) -> list[str]:
+    """Return the command that compiles fuzz_locks.c, which needs clang."""
+    shim = [path for path in sources(parker) if path.parent != HERE]
+    flags = ["-std=gnu11", "-Wall", "-Wextra", "-Werror", "-g", "-DLT_SPIN=0", "-pthread", *FUZZER]
+    files = map(str, [*shim, HERE / "fuzz_locks.c"])
+    return ["clang", *flags, "-I", str(ROOT / "csrc"), *files, "-o", str(output)]
+
+
 def command(
     compiler: list[str], parker: str, flags: list[str], output: Path, csrc: Path = ROOT / "csrc"
 ) -> list[str]:
@@ -89,10 +100,16 @@ def main() -> None:
     parser.add_argument("--compiler", default="gcc")
     parser.add_argument("--sanitizer", choices=SANITIZERS, default="none")
     parser.add_argument("--parker", choices=["futex", "pthread"], default="futex")
+    parser.add_argument("--fuzz", action="store_true", help="the fuzzer, by clang, instead")
     parser.add_argument("--csrc", type=Path, default=ROOT / "csrc", help="another copy of csrc")
-    chosen = parser.parse_args()
+    chosen = vars(parser.parse_args())
     try:
-        print(build(**vars(chosen)))
+        if chosen.pop("fuzz"):
+            output = chosen["folder"] / f"fuzz-{chosen['parker']}"
+            subprocess.run(fuzzer_command(chosen["parker"], output), check=True)
+            print(output)
+            return
+        print(build(**chosen))
     except RuntimeError as error:
         raise SystemExit(str(error)) from None
 

@@ -1,0 +1,207 @@
+"""How many faults in the C code do the project's own checks find?
+
+    python tools/mutate [--sample 200] [--seed 1] [--only TEXT] [FILE ...]
+
+universalmutator makes the faults, one in each copy of a file of csrc, by its rules for C and by
+`concurrency.rules`; a copy that compiles to the same code is none.  Each is run under the explorer
+(`proofs/explorer`), and under the stress program, on both parkers, until one of them fails.  What
+no check finds is printed, and written to a file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import os
+import random
+import re
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+CSRC = ROOT / "csrc"
+sys.path[:0] = [str(ROOT / "proofs"), str(ROOT / "tests" / "c")]
+
+import explorer.build as explorer  # noqa: E402
+
+import build as stress  # noqa: E402
+
+FILES = [
+    *("lock.c", "rlock.c", "waits.c", "handle.c", "thread.c", "lowthreads.h", "lt_atomic.h"),
+    *("platform/park_futex.c", "platform/park_pthread.c", "platform/posix_poll.c"),
+    "platform/thread_posix.c",
+]
+PARKERS = ["futex", "pthread"]
+SECONDS = 1  # for each run of the stress program
+
+
+class Mutant:
+    def __init__(self, file: str, text: str) -> None:
+        self.file, self.text = file, text
+
+    def diff(self) -> str:
+        before = without_comments(CSRC / self.file).splitlines()
+        lines = difflib.unified_diff(before, self.text.splitlines(), n=0, lineterm="")
+        changes = [line for line in lines if not line.startswith(("---", "+++"))]
+        return f"{self.file} " + "\n    ".join(changes)
+
+
+def without_comments(path: Path) -> str:
+    """Return a C file without its comments, but as many lines."""
+    comment = re.compile(r"/\*.*?\*/", re.DOTALL)
+    return comment.sub(lambda found: "\n" * found[0].count("\n"), path.read_text())
+
+
+def mutants_of(file: str, folder: Path) -> Iterator[Mutant]:
+    """Let universalmutator make all mutants of a file."""
+    source, target = folder / Path(file).name, folder / "mutants"
+    source.write_text(without_comments(CSRC / file))
+    target.mkdir()
+    rules = ["c", str(HERE / "concurrency.rules")]
+    command = ["mutate", str(source), *rules, "--noCheck", "--mutantDir", str(target)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=folder)
+    for path in sorted(target.iterdir()):
+        yield Mutant(file, path.read_text())
+    shutil.rmtree(target)
+
+
+class Bench:
+    """A copy of csrc, into which one mutant after the other is put."""
+
+    def __init__(self, folder: Path) -> None:
+        self.csrc = folder / "csrc"
+        shutil.copytree(CSRC, self.csrc)
+        self.folders = {parker: folder / parker for parker in PARKERS}
+        for path in self.folders.values():
+            path.mkdir()
+
+    def try_out(self, mutant: Mutant) -> str:
+        """Return what found it: "", "same" and "invalid" if nothing did, or could."""
+        path = self.csrc / mutant.file
+        before, code = path.read_text(), self._objects(mutant)
+        path.write_text(mutant.text)
+        try:
+            return self._try_out(mutant, code)
+        finally:
+            path.write_text(before)
+
+    def _objects(self, mutant: Mutant) -> bytes | None:
+        """Return the machine code of the shim's files that it is in; None: not valid."""
+        sources = [mutant.file] if mutant.file.endswith(".c") else ["lock.c", "rlock.c", "handle.c"]
+        code = b""
+        for source in sources:
+            # For ThreadSanitizer, so that a memory order is in the code on every machine.
+            flags = ["-std=gnu11", "-O2", "-DLT_SPIN=2", "-fsanitize=thread", "-S", "-w", "-o", "-"]
+            command = ["gcc", *flags, str(self.csrc / source)]
+            done = subprocess.run(command, capture_output=True, check=False)
+            if done.returncode != 0:
+                return None
+            code += re.sub(rb"\s\.file.*", b"", done.stdout)
+        return code
+
+    def _try_out(self, mutant: Mutant, before: bytes | None) -> str:
+        code = self._objects(mutant)
+        if code is None:
+            return "invalid"
+        if code == before:
+            return "same"
+        for more in ("-1", "0"):
+            for parker in PARKERS:
+                try:
+                    program = explorer.build(self.folders[parker], parker, self.csrc)
+                except RuntimeError:
+                    return "invalid"
+                if not holds([str(program), "all", more, "3"], 300 if more == "0" else 15):
+                    return f"explorer {parker} {more}"
+            for sanitizer in ("none", "thread") if more == "-1" else ():
+                for parker in PARKERS:
+                    try:
+                        name = stress.build(
+                            self.folders[parker], "gcc", sanitizer, parker, self.csrc
+                        )
+                    except RuntimeError:
+                        return "compiler"
+                    if not holds([str(name), str(SECONDS)], 60):
+                        return f"stress {parker} {sanitizer}"
+        return ""
+
+
+def holds(command: list[str], limit: int) -> bool:
+    """Whether a check succeeds, in so many seconds of processor time, or ten times as many."""
+
+    def limit_processor() -> None:
+        resource.setrlimit(resource.RLIMIT_CPU, (limit, limit))
+
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    try:
+        done = subprocess.run(
+            command, **quiet, timeout=10 * limit, check=False, preexec_fn=limit_processor
+        )
+    except subprocess.TimeoutExpired:
+        return False
+    return done.returncode == 0
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Count the faults that the checks find.")
+    parser.add_argument("files", nargs="*", default=FILES, help="of csrc")
+    parser.add_argument("--sample", type=int, default=100, help="how many, at random; 0: all")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--only", default="", help="those whose difference has this")
+    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--report", type=Path, help="write what survives there")
+    chosen = parser.parse_args()
+    start = time.monotonic()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        mutants = [m for file in chosen.files for m in mutants_of(file, folder)]
+        mutants = [m for m in mutants if not chosen.only or chosen.only in m.diff()]
+        random.Random(chosen.seed).shuffle(mutants)
+        if not mutants:
+            raise SystemExit("no such mutant")
+        benches = []
+        for job in range(chosen.jobs):
+            (folder / str(job)).mkdir()
+            benches.append(Bench(folder / str(job)))
+        counts: dict[str, int] = {}
+        survivors = []
+        pending = iter(mutants)
+
+        def work(bench: Bench) -> None:
+            for mutant in pending:
+                if chosen.sample and sum(counts.values()) >= chosen.sample:
+                    return
+                found = bench.try_out(mutant)
+                print(f"{time.monotonic() - start:.0f} s: {found}", file=sys.stderr, flush=True)
+                if found in {"invalid", "same", "compiler"}:
+                    continue
+                counts[found] = counts.get(found, 0) + 1
+                if not found:
+                    survivors.append(mutant.diff())
+                    print(f"SURVIVES {mutant.diff()}", flush=True)
+
+        with ThreadPoolExecutor(chosen.jobs) as pool:
+            list(pool.map(work, benches))
+    total = sum(counts.values())
+    for check, count in sorted(counts.items()):
+        print(f"{count:5} {check or 'not found'}")
+    found = total - counts.get("", 0)
+    print(
+        f"{found} of {total} found, {100 * found / max(total, 1):.1f} %, "
+        f"in {time.monotonic() - start:.0f} s"
+    )
+    if chosen.report:
+        chosen.report.write_text("\n".join(survivors) + "\n")
+
+
+if __name__ == "__main__":
+    os.nice(5)
+    main()
