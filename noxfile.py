@@ -33,8 +33,8 @@ def run_tests(session: nox.Session, env: "dict[str, str] | None" = None) -> None
     session.install(".[test]", env={**STRICT, **(env or {})})
     reruns = []
     if "CI" in os.environ:  # a shared machine may stall for longer than a test's limit
-        session.install("pytest-rerunfailures")
-        reruns = ["--reruns=2"]
+        session.install("pytest-rerunfailures", "pytest-xdist")
+        reruns = ["--reruns=2", "-n=2"]
     options = ["--ignore", SHIM_TESTS, "--ignore", PLUGIN_TESTS, *reruns, *session.posargs]
     session.run("python", "-m", "pytest", *options, env=env)
 

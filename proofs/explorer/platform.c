@@ -29,10 +29,11 @@ int64_t lt_now(void)
     return time_now;
 }
 
-/* Before the threads, and after them, it is the first one. */
-uintptr_t lt_thread_ident(void)
+/* In the C library's place, for lt_ident.h.  Before the threads, and after them, it is the
+ * first one. */
+pthread_t pthread_self(void)
 {
-    return current == NOBODY ? 16 : (uintptr_t)(current + 1) * 16;
+    return current == NOBODY ? 16 : (pthread_t)(current + 1) * 16;
 }
 
 uint64_t lt_thread_native_id(void)
