@@ -1,7 +1,9 @@
 """A pytest plugin: tests run on lowthreads, and one that hangs fails with the reason.
 
-It is used by `-p lowthreads.pytest`, or, where the package is installed, by `--lowthreads`, any
-other of its options, or `lowthreads = true` in pytest's ini file; otherwise it does nothing.
+It is used by `-p lowthreads.pytest`, on the command line or in `addopts`. It is no entry point:
+that would import lowthreads in every run of pytest, wanted or not. Loaded by a conftest's
+`pytest_plugins`, it does nothing until one of its options or `lowthreads = true` in the ini file
+asks for it.
 
 Source: lowthreads' own, by the hooks that pytest documents.
 """

@@ -39,3 +39,15 @@ def test_the_page_on_vendoring_lists_the_packages_folders() -> None:
     folders = {path.parent.name for path in package.glob("*/*.py")} - {"_source"}
     listed = re.findall(r'"sample\._vendor\.lowthreads\.(\w+)"', read("vendoring.md"))
     assert set(listed) == folders
+
+
+def test_the_tests_that_hold_the_guarantees_are_there() -> None:
+    named = re.findall(r"`(test_\w+)::(test_\w+)`", read("guarantees.md"))
+    assert len(named) > 30
+    tests = Path(__file__).parent
+    missing = [
+        f"{file}::{test}"
+        for file, test in named
+        if f"def {test}(" not in (tests / f"{file}.py").read_text(encoding="utf-8")
+    ]
+    assert not missing
