@@ -450,3 +450,10 @@ def sanitized(session: nox.Session) -> None:
     # It keeps what is freed for a while: nothing is said by how much memory there is.
     keep = ["-k", "not memory_behind and not nothing_behind"]
     session.run("python", "-m", "pytest", *keep, *(session.posargs or files), env=run)
+
+
+@nox.session(python=PYTHONS)
+def soak(session: nox.Session) -> None:
+    """Everything mixed, for 30 minutes or, after --, for --minutes."""
+    session.install(".", env=STRICT)
+    session.run("python", "tools/soak", *session.posargs)
