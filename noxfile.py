@@ -359,7 +359,7 @@ def docs(session: nox.Session) -> None:
     """The site, in build/docs, with every warning an error; `-- -b linkcheck`: its links."""
     session.install(".", "-r", "docs/requirements.txt")
     options = ["-W", "--keep-going", "-b", "html", *session.posargs]
-    session.run("python", "-m", "sphinx", *options, "docs", "build/docs")
+    session.run("sphinx-build", *options, "docs", "build/docs")
 
 
 @nox.session(python=PYTHONS)
