@@ -20,6 +20,8 @@ static inline void lt_pause(void);
 
 #define LT_COLD __attribute__((cold, noinline))
 
+#define LT_ATOMIC(value) (value) /* the first value of a static one */
+
 #ifdef __cplusplus
 #include <atomic>
 #define LT_THREAD_LOCAL thread_local

@@ -15,7 +15,7 @@
 
 static LT_THREAD_LOCAL lt__thread *current;
 
-lt_atomic_u32 lt__held = LT_LOCKED;
+lt_atomic_u32 lt__held = LT_ATOMIC(LT_LOCKED);
 
 static lt_lock gate;
 static uintptr_t survivor;      /* of the last fork: its thread in the child; 0: no fork yet */

@@ -16,6 +16,8 @@
 
 #define LT_COLD __declspec(noinline)
 
+#define LT_ATOMIC(value) {(value)}
+
 typedef struct lt_atomic_u32 {
     volatile long value;
 } lt_atomic_u32;
