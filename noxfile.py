@@ -249,7 +249,7 @@ def bench(session: nox.Session) -> None:
     """Lowthreads and its peers, side by side; `-- --minutes 6` is how long it takes."""
     session.install("pyperf", "tabulate", "setuptools", "cffi", ".")
     os.makedirs(RESULTS, exist_ok=True)
-    result = f"{RESULTS}/{session.python}.json"
+    result = f"{RESULTS}/{session.python}.json.gz"
     session.run("python", "benchmarks/measure.py", "--json", result, *session.posargs)
     session.run("python", "benchmarks/table.py", result)
 

@@ -16,6 +16,8 @@ pyperf's other commands read it, and its metadata says on what machine it was ma
 from __future__ import annotations
 
 import argparse
+import gzip
+import json
 import sys
 from collections import defaultdict
 from pathlib import Path
@@ -89,6 +91,23 @@ def suite(values: Values) -> pyperf.BenchmarkSuite:
     return pyperf.BenchmarkSuite(benchmarks)
 
 
+PRIVATE = {"hostname", "python_executable", "python_config_args"}
+"""What pyperf notes of the machine that says nothing about the figures."""
+
+
+def strip(path: Path) -> None:
+    """Take that out of a result."""
+    opened = gzip.open if path.suffix == ".gz" else open
+    with opened(path, "rt", encoding="utf-8") as file:
+        result = json.load(file)
+    runs = [run for benchmark in result["benchmarks"] for run in benchmark["runs"]]
+    for part in [result, *result["benchmarks"], *runs]:
+        for name in PRIVATE:
+            part.get("metadata", {}).pop(name, None)
+    with opened(path, "wt", encoding="utf-8") as file:
+        json.dump(result, file, separators=(",", ":"))
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -106,6 +125,7 @@ def main() -> int:
     finally:
         status.clear()
     suite(values).dump(str(given.json), replace=True)
+    strip(given.json)
     return 0
 
 

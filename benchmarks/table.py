@@ -79,7 +79,11 @@ TARGETS = [
 ]
 
 
-def judged(results: list[Result]) -> str:
+def shown(value: float) -> str:
+    return f"{value:.2f}" if value >= 0.1 else f"{value:.2g}"
+
+
+def judged(results: list[Result], with_bounds: bool = True) -> str:
     """A row for each target, a column for each interpreter: the ratio, its bound, a verdict."""
     rows = []
     for target in TARGETS:
@@ -94,9 +98,9 @@ def judged(results: list[Result]) -> str:
                 ratio = ratio.inverse()
             met = ratio.middle >= bound if target.rate else ratio.middle <= bound
             sign = "≥" if target.rate else "≤"
-            spread = f"{ratio.low:.2f} to {ratio.high:.2f}"
-            verdict = "" if met else ", **missed**"
-            row.append(f"**{ratio.middle:.2f}** ({spread}; {sign} {bound:g}{verdict})")
+            spread = f"{shown(ratio.low)} to {shown(ratio.high)}"
+            verdict = f"; {sign} {bound:g}{'' if met else ', **missed**'}" if with_bounds else ""
+            row.append(f"**{shown(ratio.middle)}** ({spread}{verdict})")
         if any(row[1:]):
             rows.append(row)
     headers = ["lowthreads / `_thread`", *(result.interpreter for result in results)]
@@ -121,12 +125,13 @@ def main() -> None:
     )
     parser.add_argument("results", type=Path, nargs="+", metavar="RESULT.json")
     parser.add_argument("--peers", action="store_true", help="every figure of every peer")
+    parser.add_argument("--brief", action="store_true", help="without the targets")
     given = parser.parse_args()
     results = [Result(path) for path in given.results]
     if given.peers:
         print("\n\n".join(all_peers(result) for result in results))
         return
-    print(judged(results))
+    print(judged(results, not given.brief))
     print(
         "\nThe medians of the rounds' ratios, and the quartiles; all measured in turn in one run."
         "\nThroughput is what is done in a time, above 1 is faster; all else is time, waits or"
