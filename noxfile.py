@@ -39,6 +39,13 @@ def run_tests(session: nox.Session, env: "dict[str, str] | None" = None) -> None
     session.run("python", "-m", "pytest", *options, env=env)
 
 
+def run_longer(session: nox.Session, tests: str, timeout: int, **env: str) -> None:
+    """A part of the suite with an environment in which it does more."""
+    session.install(".[test]", env=STRICT)
+    options = [tests, f"--timeout={timeout}", *session.posargs]
+    session.run("python", "-m", "pytest", *options, env=env)
+
+
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
     """The whole suite but the shim's own tests, which need no interpreter."""
@@ -155,16 +162,7 @@ def machines(session: nox.Session) -> None:
 @nox.session(python=PYTHONS)
 def exits(session: nox.Session) -> None:
     """The interpreter's exit with threads in every state, 300 times each."""
-    session.install(".[test]", env=STRICT)
-    session.run(
-        "python",
-        "-m",
-        "pytest",
-        "tests/test_exit.py",
-        "--timeout=1800",
-        *session.posargs,
-        env={"LOWTHREADS_EXITS": "300"},
-    )
+    run_longer(session, "tests/test_exit.py", 1800, LOWTHREADS_EXITS="300")
 
 
 @nox.session(python=PYTHONS)
@@ -179,31 +177,13 @@ def strict(session: nox.Session) -> None:
 @nox.session(python=PYTHONS)
 def leaks(session: nox.Session) -> None:
     """What operations leave behind, of 100,000 of each."""
-    session.install(".[test]", env=STRICT)
-    session.run(
-        "python",
-        "-m",
-        "pytest",
-        "tests/test_leaks.py",
-        "--timeout=3600",
-        *session.posargs,
-        env={"LOWTHREADS_TURNS": "100000"},
-    )
+    run_longer(session, "tests/test_leaks.py", 3600, LOWTHREADS_TURNS="100000")
 
 
 @nox.session(python=PYTHONS)
 def forks(session: nox.Session) -> None:
     """Forks at any moment of eight threads that use locks, 1,000 times with each policy."""
-    session.install(".[test]", env=STRICT)
-    session.run(
-        "python",
-        "-m",
-        "pytest",
-        "tests/test_fork_policy.py",
-        "--timeout=1800",
-        *session.posargs,
-        env={"LOWTHREADS_FORKS": "1000"},
-    )
+    run_longer(session, "tests/test_fork_policy.py", 1800, LOWTHREADS_FORKS="1000")
 
 
 @nox.session
