@@ -156,9 +156,9 @@ static void end_edit(lt_lock *lock, uint32_t set, uint32_t clear)
 
 static lt_atomic_u32 fork_policy;
 
-void lt_set_fork_policy(lt_fork_policy policy)
+lt_fork_policy lt_set_fork_policy(lt_fork_policy policy)
 {
-    lt_store(&fork_policy, policy);
+    return (lt_fork_policy)lt_exchange(&fork_policy, policy);
 }
 
 static bool is_old(uint32_t state)

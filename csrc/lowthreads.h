@@ -233,8 +233,8 @@ typedef enum lt_fork_policy {
     LT_FORK_RAISE = 2, /* a wait for it ends at once, LT_ORPHANED; to try fails */
 } lt_fork_policy;
 
-/* For all locks, and the children of children, too. */
-void lt_set_fork_policy(lt_fork_policy policy);
+/* For all locks, and the children of children, too.  Returns what it was before. */
+lt_fork_policy lt_set_fork_policy(lt_fork_policy policy);
 
 /* Whether a thread holds the lock. */
 static inline bool lt_lock_locked(lt_lock *lock)

@@ -9,8 +9,7 @@ _POLICIES = {
     "reset": lib.LT_FORK_RESET,
     "raise": lib.LT_FORK_RAISE,
 }
-
-_current = "block"
+_NAMES = {code: name for name, code in _POLICIES.items()}
 
 
 def set_fork_policy(policy: str) -> str:
@@ -39,11 +38,8 @@ def set_fork_policy(policy: str) -> str:
 
     Source: lowthreads' own.
     """
-    global _current
     if not isinstance(policy, str):
         raise TypeError(f"policy must be a str, not {type(policy).__name__}")
     if policy not in _POLICIES:
         raise ValueError(f"policy must be 'block', 'reset' or 'raise', not {policy!r}")
-    before, _current = _current, policy
-    lib.lt_set_fork_policy(_POLICIES[policy])
-    return before
+    return _NAMES[lib.lt_set_fork_policy(_POLICIES[policy])]

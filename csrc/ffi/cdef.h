@@ -121,7 +121,7 @@ void lt_signals_flush(void);                     /* never blocks */
 #define LT_FORK_RESET ...
 #define LT_FORK_RAISE ...
 
-void lt_set_fork_policy(int);                    /* never blocks */
+int lt_set_fork_policy(int);                     /* never blocks */
 
 uint32_t lt_census_generation(void);             /* never blocks */
 uint32_t lt_census_count(void);                  /* never blocks */
