@@ -37,7 +37,7 @@ class _Report:
         self.stacks = {ident: _stack(frame, outside) for ident, frame in self.frames.items()}
         idents = self.frames.keys() | self.by_ident.keys()
         self.idents = sorted(
-            (each for each in idents - aside if not _is_watchdog(self.frames.get(each))),
+            (each for each in idents - aside if not is_watchdog(self.frames.get(each))),
             key=name_of,
         )
 
@@ -45,7 +45,8 @@ class _Report:
         return place_of(self.frames.get(ident))
 
 
-def _is_watchdog(frame: FrameType | None) -> bool:
+def is_watchdog(frame: FrameType | None) -> bool:
+    """Whether that is the watchdog's own thread, and not a report that a signal asked for."""
     while frame is not None:
         if frame.f_globals.get("__name__") == f"{__package__}._watchdog":
             return frame.f_code.co_name != "_dump_on_signal"

@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 from typing import NamedTuple
 
-from ._dump import RUNS_NO_PYTHON, tell_threads
+from ._dump import RUNS_NO_PYTHON, is_watchdog, tell_threads
 from ._idents import get_ident, main_thread
 from ._lib import ffi, lib
 from ._lock import allocate_lock
 from ._timeout import check_timeout
 from ._wait import FOREVER
-from ._waits import name_of
+from ._waits import name_of, waits
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.0005, 0.02
 """Seconds between two looks: that a thread ended, of whatever kind, no event tells."""
@@ -57,24 +57,31 @@ def shutdown(timeout: float) -> list[Straggler]:
     never = allocate_lock()
     never.acquire()
     pause = FIRST_PAUSE
-    while True:
-        found = _stragglers()
+    while _others():
         left = (deadline - lib.lt_now()) / 1e9
-        if not found or left <= 0:
-            return found
+        if left <= 0:
+            return _stragglers()
         never.acquire(timeout=min(pause, left))
         pause = min(2 * pause, LONGEST_PAUSE)
+    return []
+
+
+def _others() -> int:
+    """Count the threads that are to end."""
+    frames = sys._current_frames()
+    known = frames.keys() | {wait.ident for wait in waits()}
+    known -= {get_ident(), main_thread()}
+    # Who started a thread that runs Python can't be told, so this may count too few.
+    hidden = max(lib.lt_census_count() - _is_ours() - len(known), 0)
+    return hidden + sum(not is_watchdog(frames.get(ident)) for ident in known)
 
 
 def _stragglers() -> list[Straggler]:
-    aside = {get_ident(), main_thread()}
-    count = lib.lt_census_count() - _is_ours()
-    told = tell_threads(aside)
-    # Who started a thread that runs Python can't be told, so this may count too few.
-    hidden = count - len((sys._current_frames().keys() | told.keys()) - aside)
+    others = _others()
+    told = tell_threads({get_ident(), main_thread()})
     return [
         *(Straggler(ident, name_of(ident), doing) for ident, doing in told.items()),
-        *[Straggler(None, "a thread", RUNS_NO_PYTHON)] * hidden,
+        *[Straggler(None, "a thread", RUNS_NO_PYTHON)] * (others - len(told)),
     ]
 
 
