@@ -99,7 +99,7 @@ def make_ffi(module: "str | None" = None, folder: str = ".") -> FFI:
     interpreter = platform.python_implementation().lower()
     abi = stable_abi()
     macros = [("LT_MODULE", f'"{module}"'), ("LT_PARKER", f'"{parker}"')]
-    macros.append(("LT_SPIN", "100" if free_threaded() or abi == "abi3t" else "0"))
+    macros.append(("LT_SPIN", "64" if free_threaded() or abi == "abi3t" else "0"))
     includes = ["csrc", f"csrc/ffi/{interpreter}", PACKAGE]
     api = {}
     if interpreter == "cpython":

@@ -38,7 +38,7 @@ def build(folder: Path) -> Path:
         '#include "lowthreads.h"',
         sources=[str(ROOT / source) for source in sources(default_parker())],
         include_dirs=[str(ROOT / "csrc"), str(ROOT / "lowthreads")],
-        define_macros=[("LT_SPIN", "100" if free_threaded() else "0")],
+        define_macros=[("LT_SPIN", "64" if free_threaded() else "0")],
         extra_compile_args=[] if sys.platform == "win32" else ["-std=c11", "-pthread"],
         libraries=["ws2_32"] if sys.platform == "win32" else [],
         py_limited_api=False,

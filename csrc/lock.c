@@ -239,11 +239,12 @@ static bool take_as_woken(lt_lock *lock, waiter *self)
 
 bool lt_lock_spin(lt_lock *lock, uintptr_t marks)
 {
-    int looks;
-    for (looks = 0; looks < LT_SPIN; looks++) {
+    int pauses, i;
+    for (pauses = 1; pauses <= LT_SPIN; pauses *= 2) {
+        for (i = 0; i < pauses; i++)
+            lt_pause();
         if (!lt_lock_locked(lock) && lt_lock_try_marked(lock, marks))
             return true;
-        lt_pause();
     }
     return false;
 }
@@ -314,8 +315,13 @@ static attempt take_or_enqueue(lt_lock *lock, lt_awaited awaited, waiter *self)
 static lt_status sleep_in_queue(lt_lock *lock, waiter *self, int64_t deadline,
                                 lt_patience patience)
 {
+    const lt__host *host = self->wait->host;
     for (;;) {
         lt_wake wake = lt_park(&self->parker, deadline, patience);
+        /* With its token, WOKEN stays so until it looks. */
+        bool enters = host != NULL && wake == LT_WAKE_TOKEN && self->progress == WOKEN;
+        if (enters)
+            host->enter(self->wait);
         begin_edit(lock);
         progress found = self->progress;
         bool owns = found == HANDED || (found == WOKEN && take_as_woken(lock, self));
@@ -332,6 +338,8 @@ static lt_status sleep_in_queue(lt_lock *lock, waiter *self, int64_t deadline,
             return LT_ACQUIRED;
         if (leaves)
             return wake == LT_WAKE_SIGNAL ? LT_INTERRUPTED : LT_TIMED_OUT;
+        if (enters)
+            host->leave(self->wait);
     }
 }
 
@@ -432,7 +440,7 @@ static void release_to_first(lt_lock *lock)
 /* Before it is released: after that the lock may be gone. */
 void lt__lock_note_signal(lt_lock *lock)
 {
-    if (lt_lock_locked(lock))
+    if (lt_lock_locked(lock) && lt_lock_owner(lock) != 0)
         lt_store(&lock->levels, 1);
 }
 

@@ -13,6 +13,16 @@ enum {
     /* from LT_EXPELLED on: what lt_interrupt was given */
 };
 
+struct lt__wait;
+
+/* An interpreter whose threads have its lock (the GIL) while they run.  A thread that was woken
+ * gets that first and only then takes the lock that it waited for: the other way round it would
+ * hold that one while it waits, for as long as another thread likes to run. */
+typedef struct lt__host {
+    void (*enter)(struct lt__wait *wait);
+    void (*leave)(struct lt__wait *wait);
+} lt__host;
+
 /* A wait from its beginning to its end, which may be interrupted and go on; mostly on the
  * stack of the thread that waits. */
 typedef struct lt__wait {
@@ -23,6 +33,8 @@ typedef struct lt__wait {
     uint32_t generation; /* of the census: what waited before a fork is not in the list */
     void *waiter; /* lock.c's or event.c's; NULL while it is suspended; with the list held */
     struct lt__wait *next, **to_me; /* with the list held */
+    const lt__host *host; /* NULL: it takes the lock wherever it is */
+    void *outside;        /* the host's; NULL while the thread is in it */
 } lt__wait;
 
 void lt__wait_init(lt__wait *wait, lt_wait_record record);

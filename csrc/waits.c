@@ -48,6 +48,8 @@ void lt__wait_init(lt__wait *wait, lt_wait_record record)
 {
     wait->record = record;
     wait->firm = wait->listed = false;
+    wait->host = NULL;
+    wait->outside = NULL;
     lt_store(&wait->fate, LT_PENDING);
 }
 

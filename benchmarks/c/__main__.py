@@ -19,7 +19,7 @@ import shim
 
 HERE = Path(__file__).resolve().parent
 
-FLAGS = [*shim.FLAGS, "-DLT_SPIN=100"]
+FLAGS = [*shim.FLAGS, "-DLT_SPIN=64"]
 
 OURS = "lowthreads"
 UNCONTENDED, CONTENDED = 1.2, 1.0

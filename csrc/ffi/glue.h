@@ -40,13 +40,14 @@ static int lt_ffi_wait_on(lt__wait *wait, unsigned marks, int patience, bool pas
         if (status == LT_ACQUIRED && passes)
             lt__lock_unlock(lock);
     } else {
-        lt_detached state = lt_detach();
+        lt_go_out(wait);
         status = lt__lock_wait_on(wait, marks, lt_ffi_patience(patience));
         if (status == LT_ACQUIRED && passes)
             lt__lock_unlock(lock);
         else
             lt_after_wait();
-        lt_attach(state);
+        if (wait->outside != NULL)
+            lt_come_back(wait);
     }
     if (status == LT_ACQUIRED && wait->record.awaited == LT_FOR_RLOCK)
         lt_rlock_restore((lt_rlock *)lock, 1);
@@ -57,6 +58,7 @@ static void lt_ffi_prepare(lt__wait *wait, void *lock, int awaited, int64_t dead
 {
     lt__wait_init(wait, (lt_wait_record){
                             .lock = lock, .awaited = awaited, .since = since, .deadline = deadline});
+    wait->host = lt_host;
 }
 
 /* A wait that no signal interrupts, from its beginning to its end. */

@@ -51,7 +51,7 @@ def command(
     compiler: list[str], parker: str, flags: list[str], output: Path, csrc: Path = ROOT / "csrc"
 ) -> list[str]:
     """Return the command that compiles the program."""
-    warnings = ["-std=c11", "-Wall", "-Wextra", "-Werror", "-g", "-DLT_SPIN=100"]
+    warnings = ["-std=c11", "-Wall", "-Wextra", "-Werror", "-g", "-DLT_SPIN=64"]
     libraries = ["-lws2_32"] if parker == "win32" else ["-pthread"]
     include = ["-I", str(csrc), "-I", str(ROOT / "lowthreads"), "-I", str(HERE)]
     files = [str(path) for path in sources(parker, csrc)]

@@ -11,6 +11,7 @@
 #include <Python.h>
 
 #include "lowthreads.h"
+#include "lt_waits.h"
 
 #undef Py_BEGIN_ALLOW_THREADS
 #undef Py_END_ALLOW_THREADS
@@ -35,6 +36,33 @@ static inline lt_detached lt_detach(void)
 static inline void lt_attach(lt_detached state)
 {
     PyEval_RestoreThread(state);
+}
+
+/* The same for a wait. */
+static void lt_go_out(lt__wait *wait)
+{
+    wait->outside = lt_detach();
+}
+
+static void lt_come_back(lt__wait *wait)
+{
+    lt_attach(wait->outside);
+    wait->outside = NULL;
+}
+
+/* NULL up to 3.13: a thread that comes back to an interpreter which has ended ends there, with
+ * its stack, and so would a waiter that is in the queue still.  From 3.14 on it stays for ever.
+ *
+ * Throughput of 4 threads that contend, relative to `_thread`, on 3.14 and 3.15: 0.54 to 0.69
+ * without, 0.98 to 1.02 with it. */
+static const lt__host *lt_host;
+
+static void lt_learn_host(void)
+{
+    static const lt__host one_with_a_gil = {lt_come_back, lt_go_out};
+    PyObject *version = PySys_GetObject("hexversion");
+    if (version != NULL && PyLong_AsLong(version) >= 0x030E0000)
+        lt_host = &one_with_a_gil;
 }
 
 /* Returns the current thread state, for any thread: up to 3.11 that of whoever has the GIL.  Its

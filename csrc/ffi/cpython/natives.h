@@ -124,6 +124,7 @@ static bool lt_add_natives_to(PyObject *module)
 {
     PyObject *locks = PyType_FromSpec(&lt_lock_spec);
     lt_learn_constants();
+    lt_learn_host();
     return lt_learn_layout(locks) && lt_add_native(module, "LockMemory", locks) &&
            lt_add_native(module, "RLockMemory", PyType_FromSpec(&lt_rlock_spec)) &&
            lt_add_native(module, "get_ident", lt_new_builtin(&lt_ident_methods[0])) &&

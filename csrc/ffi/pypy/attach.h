@@ -6,6 +6,7 @@
 #include <Python.h>
 
 #include "lowthreads.h"
+#include "lt_waits.h"
 
 typedef int lt_detached;
 
@@ -17,6 +18,18 @@ static inline lt_detached lt_detach(void)
 static inline void lt_attach(lt_detached state)
 {
     (void)state;
+}
+
+static const lt__host *const lt_host = NULL;
+
+static inline void lt_go_out(lt__wait *wait)
+{
+    (void)wait;
+}
+
+static inline void lt_come_back(lt__wait *wait)
+{
+    (void)wait;
 }
 
 static void lt_know_current_state(uintptr_t function)
