@@ -21,8 +21,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Callable
 
-import pytest
-
 import lowthreads
 from lowthreads._lib import ffi
 
@@ -289,38 +287,5 @@ def await_waiter(lock: lowthreads.LockType, after: int = 0) -> int:
     return newest_waiter(lock)
 
 
-# On PyPy the methods of locks are Python, and on CPython what has a timeout is: there a
-# handler may raise between any two steps, up to 3.10 also right before the return.
-torn = pytest.mark.xfail(
-    PYPY or sys.version_info < (3, 11),
-    reason="torn at a method's entry or exit: README, known limits",
-    strict=False,
-)
-
-
-def _runs_on_wine() -> bool:
-    if sys.platform != "win32":
-        return False
-    import ctypes
-
-    return hasattr(ctypes.WinDLL("ntdll"), "wine_get_version")
-
-
-WINE = _runs_on_wine()
-
-
-def wine_cannot(reason: str) -> pytest.MarkDecorator:
-    """Mark a test that real Windows passes, or should, and Wine can't run."""
-    return pytest.mark.skipif(WINE, reason=f"not run on Wine: {reason}")
-
-
 NO_LOCK = (TypeError, AttributeError) if PYPY else TypeError
 """What a method raises that is called on another object."""
-
-freed_at_once = pytest.mark.skipif(
-    PYPY or not WITH_GIL,
-    reason="the collector (PyPy), or the thread that made it (without a GIL), frees it later",
-)
-
-# For pytest-run-parallel: other threads start and end meanwhile.
-counts_threads = pytest.mark.thread_unsafe(reason="counts all threads of the process")

@@ -22,10 +22,11 @@ from typing import Any, Callable
 import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
+from marks import counts_threads
 
 import lowthreads
 from lowthreads import TIMEOUT_MAX, allocate_lock
-from support import Threads, counts_threads, released_if_awaited, run_threads, wait_until
+from support import Threads, released_if_awaited, run_threads, wait_until
 
 SECOND = 10**9
 INT64 = 2**63

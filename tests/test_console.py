@@ -6,9 +6,8 @@ import sys
 import textwrap
 
 import pytest
+from marks import wine_cannot
 from test_interrupts import run
-
-from support import wine_cannot
 
 pytestmark = pytest.mark.skipif(sys.platform != "win32", reason="needs a console of Windows")
 

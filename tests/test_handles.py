@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from marks import counts_threads
 from test_interrupts import run
 from test_threads import READ_STACK, held, in_child, is_gone
 
@@ -24,7 +25,7 @@ from lowthreads import (
     start_joinable_thread,
 )
 from lowthreads._lib import lib
-from support import LIMIT, Threads, await_waiter, counts_threads, run_child, run_threads, wait_until
+from support import LIMIT, Threads, await_waiter, run_child, run_threads, wait_until
 
 LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs Linux's /proc")
 

@@ -8,8 +8,9 @@ import sys
 import textwrap
 
 import pytest
+from marks import torn
 
-from support import end_child, run_child, start_child, torn
+from support import end_child, run_child, start_child
 
 WINDOWS = os.name == "nt"
 

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from typing import Any, Callable
 
 import pytest
+from marks import counts_threads, freed_at_once
 
 import lowthreads
 from lowthreads import TIMEOUT_MAX, LockType, allocate_lock
@@ -24,8 +25,6 @@ from support import (
     NO_LOCK,
     Threads,
     await_waiter,
-    counts_threads,
-    freed_at_once,
     newest_waiter,
     run_child,
     run_threads,

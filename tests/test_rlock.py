@@ -16,6 +16,7 @@ from typing import Any, Callable
 
 import pytest
 from hypothesis import assume, example, given, settings
+from marks import torn
 from test_arguments import ACQUIRE, Broken, calls, expected_wait, outcome, some_arguments
 from test_interrupts import run
 
@@ -29,7 +30,6 @@ from support import (
     newest_waiter,
     run_child,
     run_threads,
-    torn,
     wait_until,
 )
 

@@ -12,10 +12,11 @@ from collections.abc import Iterator
 from typing import Any, Callable
 
 import pytest
+from marks import counts_threads, freed_at_once
 
 import lowthreads
 from lowthreads import _count, allocate_lock, get_ident, stack_size, start_new_thread
-from support import counts_threads, freed_at_once, run_child, run_threads, wait_until
+from support import run_child, run_threads, wait_until
 
 PYPY = platform.python_implementation() == "PyPy"
 
