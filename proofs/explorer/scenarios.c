@@ -254,6 +254,107 @@ static void end_signal(void)
     end();
 }
 
+/* ---- With an interpreter: who is in it has the other lock ---------------------------------------- */
+
+static uintptr_t inside;
+
+static void enter_host(lt__wait *wait)
+{
+    bool lends = threads[current].lends;
+    threads[current].lends = true;
+    lt__lock_enter(&it.other);
+    threads[current].lends = lends;
+    CHECK(inside == 0);
+    inside = lt_thread_ident();
+    wait->outside = NULL;
+}
+
+static void leave_host(lt__wait *wait)
+{
+    CHECK(wait->outside == NULL);
+    CHECK(inside == lt_thread_ident());
+    inside = 0;
+    CHECK(lt_lock_release(&it.other));
+    wait->outside = &it.other;
+}
+
+/* As threads of an interpreter do; returns how it ended, and where. */
+static lt_status waits_inside(int64_t deadline, int64_t since, bool *outside)
+{
+    static const lt__host host = {enter_host, leave_host};
+    lt__wait wait;
+    lt__wait_init(&wait, (lt_wait_record){.lock = &it.lock, .since = since, .deadline = deadline});
+    enter_host(&wait);
+    wait.host = &host;
+    leave_host(&wait);
+    threads[current].lends = true;
+    lt_status status = lt__lock_wait_on(&wait, 0, LT_PLAIN);
+    threads[current].lends = false;
+    *outside = wait.outside != NULL;
+    if (*outside)
+        enter_host(&wait);
+    if (status == LT_ACQUIRED) {
+        enter();
+        release();
+    }
+    leave_host(&wait);
+    return status;
+}
+
+static void begin_inside(void)
+{
+    begin();
+    inside = 0;
+}
+
+static void waits_in_host(void)
+{
+    bool outside;
+    CHECK(waits_inside(LT_FOREVER, NEVER, &outside) == LT_ACQUIRED);
+}
+
+static void gives_up_in_host(void)
+{
+    bool outside;
+    lt_status status = waits_inside(lt_now() + MILLISECOND, NEVER, &outside);
+    CHECK(status == LT_ACQUIRED || status == LT_TIMED_OUT);
+}
+
+/* Who slept, and was not handed the lock, takes it inside. */
+static void is_woken_inside(void)
+{
+    bool outside;
+    CHECK(waits_inside(LT_FOREVER, NEVER, &outside) == LT_ACQUIRED);
+    CHECK(!outside);
+}
+
+/* Who is handed it has it at once. */
+static void is_handed_it_outside(void)
+{
+    bool outside;
+    CHECK(waits_inside(LT_FOREVER, LONG_AGO, &outside) == LT_ACQUIRED);
+    CHECK(outside);
+}
+
+static void begin_held_inside(void)
+{
+    begin_held();
+    inside = 0;
+}
+
+static void releases_when_one_waits(void)
+{
+    while (lt_waits(NULL, 0) < 1)
+        lt_thread_yield();
+    CHECK(lt_lock_release(&it.lock));
+}
+
+static void end_inside(void)
+{
+    CHECK(inside == 0 && it.other.state == 0);
+    end();
+}
+
 /* ---- Released by another, and undone --------------------------------------------------------- */
 
 static void releases_for_another(void)
@@ -694,6 +795,10 @@ const scenario scenarios[] = {
     {"patient, timed", {waits, waits_patiently_for_a_time}, begin, end, 3},
     {"bypass", {waits_from_now, barges, lets_time_pass}, begin_with_time, end, 1},
     {"order", {is_first, is_second, releases_when_two_wait}, begin_held, end_signal, 1},
+    {"host", {waits_in_host, waits_in_host, waits}, begin_inside, end_inside, 2},
+    {"host, gives up", {waits, gives_up_in_host}, begin_inside, end_inside, 3},
+    {"host, woken", {is_woken_inside, releases_when_one_waits}, begin_held_inside, end_inside, 3},
+    {"host, handed", {is_handed_it_outside, releases_when_one_waits}, begin_held_inside, end_inside, 3},
     {"signal", {waits_long, releases_for_another}, begin_held, end_signal, 3},
     {"rally", {takes_and_leaves_it, answers}, begin_rally, NULL, 3},
     {"undo", {takes_fresh_and_undoes, releases_anyhow, takes_fresh_and_settles}, begin, end_undone, 2},
