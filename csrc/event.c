@@ -20,9 +20,6 @@
 
 enum { EVENT_SET = 1u, EVENT_AWAITED = 2u, EVENT_EDITING = 4u };
 
-/* Spins on EVENT_EDITING this often before it lets other threads run. */
-#define EDITING_SPINS 64
-
 /* Lives on the stack of the thread that waits. */
 typedef struct lt__sleeper {
     struct lt__sleeper *next, **to_me;
@@ -44,8 +41,7 @@ static void begin_edit(lt_event *event)
     for (;;) {
         bool left_behind = is_left_behind(state);
         if ((state & EVENT_EDITING) && !left_behind) {
-            if (++spins % EDITING_SPINS == 0)
-                lt_thread_yield();
+            lt__await_edit(&spins);
             state = lt_load(&event->state);
             continue;
         }

@@ -63,9 +63,6 @@
 /* Bits of the state that speak of the queue. */
 #define OF_QUEUE (LT_QUEUED | LT_WAKING | LT_EDITING)
 
-/* Spins on LT_EDITING this often before it lets other threads run. */
-#define EDITING_SPINS 64
-
 typedef enum progress {
     WAITING, /* in the queue, asleep or about to be */
     WOKEN,   /* in the queue, a token is given: may take the lock if it is free */
@@ -121,8 +118,7 @@ static void remove_waiter(lt_lock *lock, waiter *self)
 /* Waits for another thread's edit of the queue to end; returns the new state. */
 static uint32_t await_edit(lt_lock *lock, unsigned *spins)
 {
-    if (++*spins % EDITING_SPINS == 0)
-        lt_thread_yield();
+    lt__await_edit(spins);
     return lt_load(&lock->state);
 }
 

@@ -26,6 +26,14 @@ typedef struct lt__thread {
 /* The calling thread's, NULL for threads that were not started here. */
 lt__thread *lt__thread_self(void);
 
+/* Between two looks at an edit of another thread's, which takes a few instructions; every 64th
+ * time other threads may run, for that one may be among them.  `spins` begins as 0. */
+static inline void lt__await_edit(unsigned *spins)
+{
+    if (++*spins % 64 == 0)
+        lt_thread_yield();
+}
+
 bool lt__census_has(uint32_t generation);
 
 /* Whether that is the thread which made the forks since that generation: it goes on. */

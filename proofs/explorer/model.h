@@ -6,6 +6,7 @@
 #define calloc model_calloc
 #define free model_free
 #define syscall model_syscall
+#define pthread_self model_self
 #define pthread_mutex_init model_mutex_init
 #define pthread_mutex_lock model_mutex_lock
 #define pthread_mutex_unlock model_mutex_unlock
