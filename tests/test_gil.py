@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import textwrap
 
 import pytest
@@ -200,3 +201,51 @@ def test_a_process_whose_threads_all_wait_for_ever_can_be_interrupted(others: in
         os.kill(child.pid, signal.SIGINT)
     stdout, stderr = end_child(child)
     assert (stdout, stderr, child.returncode) == ("interrupted True\n", "", 0)
+
+
+@with_a_gil
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="it takes the lock first: docs/design.md")
+@pytest.mark.skipif(sys.platform != "linux", reason="tells by /proc that a thread sleeps")
+def test_a_thread_that_was_woken_takes_the_lock_when_it_has_the_gil() -> None:
+    # Unless it has waited for 1 ms, and is handed the lock: then once more.
+    run_child(
+        PRELUDE
+        + """
+import ctypes, os
+from support import newest_waiter
+
+keeps_gil = ctypes.PyDLL(None)
+
+def status(file):
+    # Its state (S: it sleeps), and how often it has gone to sleep.
+    text = ctypes.create_string_buffer(5000)
+    assert keeps_gil.pread(file, text, 4999, 0) > 0
+    fields = dict(line.split(":", 1) for line in text.value.decode().splitlines())
+    return fields["State"].split()[0], int(fields["voluntary_ctxt_switches"])
+
+def try_once():
+    lock, begins, threads = held(), held(), []
+
+    def wait():
+        threads.append(lowthreads.get_native_id())
+        begins.acquire()
+        lock.acquire()
+
+    start_new_thread(wait, ())
+    await_waiter(begins)
+    file = os.open(f"/proc/self/task/{threads[0]}/status", os.O_RDONLY)
+    begins.release()
+    while not newest_waiter(lock) or status(file)[0] != "S":
+        time.sleep(0)
+    slept = status(file)[1]
+    lock.release()
+    while status(file)[1] == slept:
+        pass
+    free = not lock.locked()  # and so it sleeps for the GIL
+    os.close(file)
+    return free
+
+sys.setswitchinterval(1000)
+wait_until(try_once)
+"""
+    )
