@@ -27,6 +27,7 @@ static struct {
     int result;
     lt_parker parker;
     int interrupted, has_interrupted;
+    uintptr_t inside; /* who is in the interpreter */
 } it;
 
 static void begin(void)
@@ -241,11 +242,16 @@ static void is_second(void)
     release();
 }
 
-static void releases_when_two_wait(void)
+static void releases_when(size_t waiting)
 {
-    while (lt_waits(NULL, 0) < 2)
+    while (lt_waits(NULL, 0) < waiting)
         lt_thread_yield();
     CHECK(lt_lock_release(&it.lock));
+}
+
+static void releases_when_two_wait(void)
+{
+    releases_when(2);
 }
 
 static void end_signal(void)
@@ -256,24 +262,22 @@ static void end_signal(void)
 
 /* ---- With an interpreter: who is in it has the other lock ---------------------------------------- */
 
-static uintptr_t inside;
-
 static void enter_host(lt__wait *wait)
 {
     bool lends = threads[current].lends;
     threads[current].lends = true;
     lt__lock_enter(&it.other);
     threads[current].lends = lends;
-    CHECK(inside == 0);
-    inside = lt_thread_ident();
+    CHECK(it.inside == 0);
+    it.inside = lt_thread_ident();
     wait->outside = NULL;
 }
 
 static void leave_host(lt__wait *wait)
 {
     CHECK(wait->outside == NULL);
-    CHECK(inside == lt_thread_ident());
-    inside = 0;
+    CHECK(it.inside == lt_thread_ident());
+    it.inside = 0;
     CHECK(lt_lock_release(&it.other));
     wait->outside = &it.other;
 }
@@ -299,12 +303,6 @@ static lt_status waits_inside(int64_t deadline, int64_t since, bool *outside)
     }
     leave_host(&wait);
     return status;
-}
-
-static void begin_inside(void)
-{
-    begin();
-    inside = 0;
 }
 
 static void waits_in_host(void)
@@ -336,22 +334,14 @@ static void is_handed_it_outside(void)
     CHECK(outside);
 }
 
-static void begin_held_inside(void)
-{
-    begin_held();
-    inside = 0;
-}
-
 static void releases_when_one_waits(void)
 {
-    while (lt_waits(NULL, 0) < 1)
-        lt_thread_yield();
-    CHECK(lt_lock_release(&it.lock));
+    releases_when(1);
 }
 
 static void end_inside(void)
 {
-    CHECK(inside == 0 && it.other.state == 0);
+    CHECK(it.inside == 0 && it.other.state == 0);
     end();
 }
 
@@ -796,10 +786,10 @@ const scenario scenarios[] = {
     {"patient, timed", {waits, waits_patiently_for_a_time}, begin, end, 3},
     {"bypass", {waits_from_now, barges, lets_time_pass}, begin_with_time, end, 1},
     {"order", {is_first, is_second, releases_when_two_wait}, begin_held, end_signal, 1},
-    {"host", {waits_in_host, waits_in_host, waits}, begin_inside, end_inside, 2},
-    {"host, gives up", {waits, gives_up_in_host}, begin_inside, end_inside, 3},
-    {"host, woken", {is_woken_inside, releases_when_one_waits}, begin_held_inside, end_inside, 3},
-    {"host, handed", {is_handed_it_outside, releases_when_one_waits}, begin_held_inside, end_inside, 3},
+    {"host", {waits_in_host, waits_in_host, waits}, begin, end_inside, 2},
+    {"host, gives up", {waits, gives_up_in_host}, begin, end_inside, 3},
+    {"host, woken", {is_woken_inside, releases_when_one_waits}, begin_held, end_inside, 3},
+    {"host, handed", {is_handed_it_outside, releases_when_one_waits}, begin_held, end_inside, 3},
     {"signal", {waits_long, releases_for_another}, begin_held, end_signal, 3},
     {"rally", {takes_and_leaves_it, answers}, begin_rally, NULL, 3},
     {"undo", {takes_fresh_and_undoes, releases_anyhow, takes_fresh_and_settles}, begin, end_undone, 2},
