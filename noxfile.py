@@ -385,8 +385,8 @@ def proofs(session: nox.Session) -> None:
 
 @nox.session
 def mutate(session: nox.Session) -> None:
-    """How many faults, put into the C code one at a time, the checks of the shim find."""
-    session.install("universalmutator")
+    """How many faults, put into the C code one at a time, the checks find."""
+    session.install("universalmutator", "setuptools", ".[test]", env=STRICT)
     session.run("python", "tools/mutate", *session.posargs)
 
 

@@ -85,7 +85,6 @@ lt_wake lt_park(lt_parker *parker, int64_t deadline, lt_patience patience)
     while (!lt_cas_acquire(&self->word, &empty, asleep)) {
         if (empty == TOKEN)
             return leave(self, LT_WAKE_TOKEN);
-        empty = EMPTY;
     }
     for (;;) {
         lt_wake wake = asleep == POLLING

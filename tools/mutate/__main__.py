@@ -4,8 +4,11 @@
 
 universalmutator makes the faults, one in each copy of a file of csrc, by its rules for C and by
 `concurrency.rules`; a copy that compiles to the same code is none.  Each is run under the explorer
-(`proofs/explorer`), and under the stress program, on both parkers, until one of them fails.  What
-no check finds is printed, and written to a file.
+(`proofs/explorer`) and the stress program, on both parkers, and under the Python tests of what is
+in C, on this interpreter, until one of them fails.  What no check finds is printed, and written to
+a file.
+
+It needs universalmutator, gcc, and what the tests need.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -34,13 +37,24 @@ import explorer.build as explorer  # noqa: E402
 
 import build as stress  # noqa: E402
 
+NOT_HERE = ("win32", "msvc", "pypy", "opaque", "cdef", "lt_api.h")  # not run, or no code
 FILES = [
-    *("lock.c", "rlock.c", "waits.c", "handle.c", "thread.c", "lowthreads.h", "lt_atomic.h"),
-    *("platform/park_futex.c", "platform/park_pthread.c", "platform/posix_poll.c"),
-    "platform/thread_posix.c",
+    file
+    for file in sorted(str(path.relative_to(CSRC)) for path in CSRC.rglob("*.[ch]"))
+    if not any(part in file for part in NOT_HERE)
 ]
 PARKERS = ["futex", "pthread"]
 SECONDS = 1  # for each run of the stress program
+PYTHON_TESTS = [  # those of what is in C; the quickest first
+    *("lock", "handles", "threads", "expel", "capi", "gil", "names", "thread_names", "stateful"),
+    *("faults", "fork_policy", "rlock", "waits", "fork", "leaks", "stop_the_world", "interrupts"),
+    *("watchdog", "hangs", "stragglers", "profile", "exit"),
+]
+NOT_COPIED = shutil.ignore_patterns(
+    *(".git", ".nox", ".*_cache", "__pycache__", "build", "dist", "*.so", "*.egg-info")
+)
+# Nothing in the file may depend on when and where it was made.
+BUILD = {"CFLAGS": "-g0 -w", "LDFLAGS": "-Wl,--build-id=none"}
 
 
 class Mutant:
@@ -74,11 +88,12 @@ def mutants_of(file: str, folder: Path) -> Iterator[Mutant]:
 
 
 class Bench:
-    """A copy of csrc, into which one mutant after the other is put."""
+    """A copy of the project, into whose csrc one mutant after the other is put."""
 
     def __init__(self, folder: Path) -> None:
-        self.csrc = folder / "csrc"
-        shutil.copytree(CSRC, self.csrc)
+        self.tree = folder / "tree"
+        self.csrc = self.tree / "csrc"
+        shutil.copytree(ROOT, self.tree, ignore=NOT_COPIED)
         self.folders = {parker: folder / parker for parker in PARKERS}
         for path in self.folders.values():
             path.mkdir()
@@ -86,15 +101,22 @@ class Bench:
     def try_out(self, mutant: Mutant) -> str:
         """Return what found it: "", "same" and "invalid" if nothing did, or could."""
         path = self.csrc / mutant.file
-        before, code = path.read_text(), self._objects(mutant)
+        before = path.read_text()
+        path.write_text(without_comments(path))  # as the mutant: with the same numbers of lines
+        code = self._code(mutant)
         path.write_text(mutant.text)
         try:
-            return self._try_out(mutant, code)
+            mutated = self._code(mutant)
+            if mutated is None:
+                return "invalid"
+            return "same" if mutated == code else self.find_fault(in_shim=is_in_shim(mutant.file))
         finally:
             path.write_text(before)
 
-    def _objects(self, mutant: Mutant) -> bytes | None:
-        """Return the machine code of the shim's files that it is in; None: not valid."""
+    def _code(self, mutant: Mutant) -> bytes | None:
+        """Return the machine code that it is in; None: not valid."""
+        if not is_in_shim(mutant.file):
+            return self._build_package()
         sources = [mutant.file] if mutant.file.endswith(".c") else ["lock.c", "rlock.c", "handle.c"]
         code = b""
         for source in sources:
@@ -107,38 +129,66 @@ class Bench:
             code += re.sub(rb"\s\.file.*", b"", done.stdout)
         return code
 
-    def _try_out(self, mutant: Mutant, before: bytes | None) -> str:
-        code = self._objects(mutant)
-        if code is None:
-            return "invalid"
-        if code == before:
-            return "same"
-        return self.find_fault()
+    def _build_package(self) -> bytes | None:
+        """Build the extension into the copy; return it, or None if it does not compile."""
+        for old in (self.tree / "lowthreads").glob("*.so"):
+            old.unlink()
+        command = [sys.executable, "setup.py", "-q", "build_ext", "--inplace", "--force"]
+        env = {**os.environ, **BUILD}
+        done = subprocess.run(command, capture_output=True, check=False, cwd=self.tree, env=env)
+        if done.returncode != 0:
+            return None
+        (built,) = (self.tree / "lowthreads").glob("*.so")
+        return built.read_bytes()
 
-    def find_fault(self, quick: bool = False) -> str:
+    def find_fault(self, in_shim: bool = True, quick: bool = False) -> str:
         """Run the checks of what is in csrc now; return the one that fails, "" if none does."""
-        for more in ("-1",) if quick else ("-1", "0"):
+        checks: list[Callable[[], str]] = [self._test_in_python]
+        if in_shim:
+            checks = [lambda: self._explore("-1"), self._stress, *checks]
+            if not quick:
+                checks.append(lambda: self._explore("0"))
+        return next(filter(None, (check() for check in checks)), "")
+
+    def _explore(self, more: str) -> str:
+        for parker in PARKERS:
+            try:
+                program = explorer.build(self.folders[parker], parker, self.csrc)
+            except RuntimeError:
+                return "invalid"
+            if not holds([str(program), "all", more, "3"], 300 if more == "0" else 15):
+                return f"explorer {parker} {more}"
+        return ""
+
+    def _stress(self) -> str:
+        for sanitizer in ("none", "thread"):
             for parker in PARKERS:
+                folder = self.folders[parker]
                 try:
-                    program = explorer.build(self.folders[parker], parker, self.csrc)
+                    program = stress.build(folder, "gcc", sanitizer, parker, self.csrc)
                 except RuntimeError:
-                    return "invalid"
-                if not holds([str(program), "all", more, "3"], 300 if more == "0" else 15):
-                    return f"explorer {parker} {more}"
-            for sanitizer in ("none", "thread") if more == "-1" else ():
-                for parker in PARKERS:
-                    try:
-                        name = stress.build(
-                            self.folders[parker], "gcc", sanitizer, parker, self.csrc
-                        )
-                    except RuntimeError:
-                        return "compiler"
-                    if not holds([str(name), str(SECONDS)], 60):
-                        return f"stress {parker} {sanitizer}"
+                    return "compiler"
+                if not holds([str(program), str(SECONDS)], 60):
+                    return f"stress {parker} {sanitizer}"
+        return ""
+
+    def _test_in_python(self) -> str:
+        if self._build_package() is None:
+            return "invalid"
+        for name in PYTHON_TESTS:
+            options = ["-x", "-q", "--timeout=60", "-p", "no:cacheprovider"]
+            command = [sys.executable, "-m", "pytest", *options, f"tests/test_{name}.py"]
+            if not holds(command, 300, self.tree):
+                return f"tests/test_{name}.py"
         return ""
 
 
-def holds(command: list[str], limit: int) -> bool:
+def is_in_shim(file: str) -> bool:
+    """Whether the checks in C compile it."""
+    return not file.startswith("ffi/")
+
+
+def holds(command: list[str], limit: int, folder: Path = ROOT) -> bool:
     """Whether a check succeeds, in so many seconds of processor time, or ten times as many."""
 
     def limit_processor() -> None:
@@ -147,7 +197,12 @@ def holds(command: list[str], limit: int) -> bool:
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     try:
         done = subprocess.run(
-            command, **quiet, timeout=10 * limit, check=False, preexec_fn=limit_processor
+            command,
+            **quiet,
+            timeout=10 * limit,
+            check=False,
+            preexec_fn=limit_processor,
+            cwd=folder,
         )
     except subprocess.TimeoutExpired:
         return False
@@ -165,7 +220,7 @@ def main() -> None:
     chosen = parser.parse_args()
     start = time.monotonic()
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+        folder = Path(name)  # outside of the project: it is copied there
         mutants = [m for file in chosen.files for m in mutants_of(file, folder)]
         mutants = [m for m in mutants if not chosen.only or chosen.only in m.diff()]
         random.Random(chosen.seed).shuffle(mutants)
@@ -188,7 +243,7 @@ def main() -> None:
                 found = bench.try_out(mutant)
                 print(f"{time.monotonic() - start:.0f} s: {found}", file=sys.stderr, flush=True)
                 if found in {"invalid", "same", "compiler"}:
-                    continue
+                    continue  # "compiler": a warning of gcc's says it
                 counts[found] = counts.get(found, 0) + 1
                 if not found:
                     survivors.append(mutant.diff())
