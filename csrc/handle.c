@@ -66,32 +66,20 @@ void lt_handle_adopt(lt_handle *handle, uintptr_t ident)
 
 void lt_handle_finish(lt_handle *handle)
 {
-    lt_handle_progress_of(handle); /* it may be of an older generation */
     if (lt_exchange(&handle->progress, LT_DONE) != LT_DONE)
         lt_lock_release(&handle->running);
 }
 
-/* For a thread that goes on in the child of a fork.  Those who waited for it don't. */
-static void enter_generation(lt_handle *handle, uint32_t old)
-{
-    if (!lt_cas_release(&handle->generation, &old, lt_census_generation()))
-        return; /* another thread does it */
-    bool was_running = lt_lock_locked(&handle->running);
-    lt_lock_reinit(&handle->running);
-    if (was_running)
-        lt_lock_try(&handle->running);
-}
-
+/* In the child of a fork a thread is done unless it made the fork: its `running` is held there as
+ * any lock of the thread's, and forgets those who waited for it. */
 lt_handle_progress lt_handle_progress_of(lt_handle *handle)
 {
     uint32_t progress = lt_load_acquire(&handle->progress);
     uint32_t theirs = lt_load(&handle->generation);
-    if (progress == LT_NOT_STARTED || lt__census_has(theirs))
+    if (progress == LT_NOT_STARTED || lt__census_has(theirs) ||
+        lt__census_has_survivor(theirs, lt_handle_ident(handle)))
         return (lt_handle_progress)progress;
-    if (!lt__census_has_survivor(theirs, lt_handle_ident(handle)))
-        return LT_DONE;
-    enter_generation(handle, theirs);
-    return (lt_handle_progress)progress;
+    return LT_DONE;
 }
 
 lt_handle *lt_handle_of_self(void)

@@ -192,9 +192,11 @@ uint32_t lt__lock_state(lt_lock *lock)
     return state;
 }
 
-bool lt__rlock_outlived_fork(lt_rlock *rlock)
+/* Of a lock whose owner it was a moment ago, in the state of a moment ago. */
+bool lt__rlock_owned_slowly(lt_rlock *rlock)
 {
-    return !(lt__lock_state(&rlock->lock) & LT_ORPHAN);
+    bool orphan = (lt__lock_state(&rlock->lock) & LT_ORPHAN) != 0;
+    return !orphan && lt_rlock_owned(rlock);
 }
 
 /* What the policy is for: a lock that only its owner would release. */
@@ -268,9 +270,12 @@ static attempt take_if_free(lt_lock *lock, lt_awaited awaited, uint32_t *held)
             return REFUSED;
         } else if (state & LT_EDITING) {
             state = await_edit(lock, &spins); /* by one who releases it, perhaps */
-        } else if (lt_cas_acquire(&lock->state, &state, state & ~(uint32_t)LT_ORPHAN)) {
+        } else if (lt_cas_acquire(&lock->state, &state, state | LT_EDITING)) {
+            /* Before it is no orphan: a thread may have the ident of the one that is gone. */
+            lt_store_uptr(&lock->owner, 0);
             if (awaited == LT_FOR_RLOCK)
                 lt_store(&lock->levels, 0);
+            end_edit(lock, 0, LT_ORPHAN);
             return TOOK;
         }
     }

@@ -270,14 +270,15 @@ typedef struct lt_rlock {
 
 #define LT_RLOCK_MAX UINT32_MAX /* times that it can be taken */
 
-bool lt__rlock_outlived_fork(lt_rlock *rlock);
+bool lt__rlock_owned_slowly(lt_rlock *rlock);
 
-/* Whether the calling thread holds it: and not one that had its ident before a fork. */
+/* Whether the calling thread holds it: and not one that had its ident before a fork.  The state
+ * first: who sees it held in this generation sees no owner of an older one. */
 static inline bool lt_rlock_owned(lt_rlock *rlock)
 {
+    uint32_t state = lt_load_acquire(&rlock->lock.state);
     return lt_lock_owner(&rlock->lock) == lt_thread_ident() &&
-           ((lt_load(&rlock->lock.state) ^ lt_load(&lt__held)) < LT_ORPHAN ||
-            lt__rlock_outlived_fork(rlock));
+           ((state ^ lt_load(&lt__held)) < LT_ORPHAN || lt__rlock_owned_slowly(rlock));
 }
 
 static inline bool lt_rlock_locked(lt_rlock *rlock)

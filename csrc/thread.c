@@ -119,8 +119,6 @@ void lt_census_after_fork(void)
     lt_store(&lt__held, lt_load(&lt__held) + LT__GENERATION_STEP);
     starting = running = 0;
     sleeper = NULL;
-    if (current != NULL && current->handle != NULL)
-        lt_handle_progress_of(current->handle); /* it is of this generation now */
 }
 
 /* ---- Starting ---------------------------------------------------------------- */

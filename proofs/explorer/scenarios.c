@@ -89,7 +89,7 @@ static void release(void)
     CHECK(lt_lock_release(&it.lock));
 }
 
-enum { GONE = 8, FIRST = 16 }; /* idents */
+enum { GONE = 8, FIRST = 16, SECOND = 32 }; /* idents */
 
 /* ---- Taking and releasing ------------------------------------------------------------------ */
 
@@ -593,6 +593,61 @@ static void end_refused(void)
     end();
 }
 
+static void begin_rlock_left_behind(uintptr_t owner, uint32_t levels, lt_fork_policy policy)
+{
+    begin();
+    lt_rlock_adopt(&it.rlock, owner, levels, lt_census_generation());
+    lt_census_after_fork();
+    lt_set_fork_policy(policy);
+}
+
+static void begin_rlock_reset(void)
+{
+    begin_rlock_left_behind(GONE, 3, LT_FORK_RESET);
+}
+
+static void begin_rlock_raise(void)
+{
+    begin_rlock_left_behind(GONE, 1, LT_FORK_RAISE);
+}
+
+static void begin_rlock_survived(void)
+{
+    begin_rlock_left_behind(FIRST, 2, LT_FORK_RESET);
+}
+
+/* The new thread has the ident of one that is gone, but not its locks. */
+static void begin_rlock_of_the_same_ident(void)
+{
+    begin_rlock_left_behind(SECOND, 1, LT_FORK_RESET);
+}
+
+static void releases_rlock_twice(void)
+{
+    CHECK(lt_rlock_owned(&it.rlock) && lt_rlock_levels(&it.rlock) == 2);
+    CHECK(lt_rlock_release(&it.rlock) && lt_rlock_owned(&it.rlock));
+    CHECK(lt_rlock_release(&it.rlock) && !lt_rlock_owned(&it.rlock));
+    takes_rlock(LT_FOREVER);
+}
+
+static void is_refused_an_orphaned_rlock(void)
+{
+    CHECK(!lt_rlock_owned(&it.rlock) && !lt_rlock_release(&it.rlock));
+    CHECK(lt_rlock_try(&it.rlock) == LT_TIMED_OUT);
+    threads[current].lends = true;
+    CHECK(lt_rlock_wait(&it.rlock, LT_FOREVER, LONG_AGO, LT_PLAIN) == LT_ORPHANED);
+}
+
+static void begin_event_left_behind(void)
+{
+    static char gone[256];
+    begin();
+    memset(gone, 0xA5, sizeof gone);
+    it.event.first = (struct lt__sleeper *)gone;
+    lt_store(&it.event.state, 6u | lt_census_generation()); /* awaited, and within an edit */
+    lt_census_after_fork();
+}
+
 /* ---- The snapshot of waits ---------------------------------------------------------------------------- */
 
 static void looks(void)
@@ -751,6 +806,41 @@ static void end_handle(void)
     CHECK(lt_census_count() == 0);
 }
 
+/* A thread that is in the child of a fork, or is not; its handle has three references. */
+static void begin_handle_left_behind(uintptr_t ident)
+{
+    begin_handle();
+    CHECK(lt_handle_claim(it.handle));
+    lt_handle_adopt(it.handle, ident);
+    lt_census_after_fork();
+}
+
+static void begin_handle_of_gone(void)
+{
+    begin_handle_left_behind(GONE);
+}
+
+static void begin_handle_of_survivor(void)
+{
+    begin_handle_left_behind(FIRST);
+}
+
+static void finds_it_done(void)
+{
+    CHECK(lt_handle_progress_of(it.handle) == LT_DONE);
+    lt_handle_finish(it.handle); /* by its own account: nothing is owed */
+    CHECK(lt_handle_progress_of(it.handle) == LT_DONE);
+    lt_handle_drop(it.handle);
+}
+
+static void finishes(void)
+{
+    CHECK(lt_handle_ident(it.handle) == lt_thread_ident());
+    it.result = 7;
+    lt_handle_finish(it.handle);
+    lt_handle_drop(it.handle);
+}
+
 static void awaits_arrivals(void)
 {
     threads[current].lends = true; /* the census may let it wait */
@@ -805,6 +895,11 @@ const scenario scenarios[] = {
     {"left: reset", {waits, tries, waits_long}, begin_reset, end_no_signal, 2},
     {"left: raise", {is_refused_an_orphan, is_refused_an_orphan}, begin_raise, end_refused, 3},
     {"left: survived", {releases_what_it_held, waits}, begin_survived, end_no_signal, 3},
+    {"left: rlock, reset", {takes_rlock_in_the_end, takes_rlock_in_time, takes_rlock_in_the_end}, begin_rlock_reset, end_rlock, 1},
+    {"left: rlock, raise", {is_refused_an_orphaned_rlock, is_refused_an_orphaned_rlock}, begin_rlock_raise, NULL, 3},
+    {"left: rlock, survived", {releases_rlock_twice, takes_rlock_in_the_end}, begin_rlock_survived, end_rlock, 2},
+    {"left: rlock, same ident", {takes_rlock_in_the_end, takes_rlock_in_the_end}, begin_rlock_of_the_same_ident, end_rlock, 2},
+    {"left: event", {awaits_event, sets_event, awaits_event}, begin_event_left_behind, end_event, 2},
     {"looks", {waits_long, looks, waits_long}, begin, end, 1},
     {"token", {parks, unparks}, begin, NULL, 4},
     {"token, timed", {parks_for_a_time, unparks}, begin, NULL, 4},
@@ -812,6 +907,8 @@ const scenario scenarios[] = {
     {"token, patient", {parks_patiently, unparks}, begin, NULL, 4},
     {"start and join", {starts_and_joins, joins, drops}, begin_handle, end_handle, 1},
     {"starts", {starts, starts, drops}, begin_handle, end_handle, 1},
+    {"left: done", {finds_it_done, finds_it_done, drops}, begin_handle_of_gone, end_handle, 2},
+    {"left: running", {finishes, joins, joins}, begin_handle_of_survivor, end_handle, 2},
     {"arrivals", {awaits_arrivals}, begin, end_handle, 3},
     {"refused", {is_refused}, begin, end_handle, 3},
     {NULL, {NULL}, NULL, NULL, 0},
