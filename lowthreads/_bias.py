@@ -20,12 +20,17 @@ then looks at `_depth`.  PyPy runs one thread at a time, and switches between tw
 Python: so one of them sees what the other did.  If both do, the maker learns from
 `lt_biased_end` whether its step was seen; if not, it does it again on the shim's lock.
 
+In the child of a fork, a thread may have the ident of a maker that the fork left behind.  So
+`_forks` says which forks the maker is known to have gone through; whoever finds another number
+asks the shim, and ends the bias if the maker is gone.
+
 A step within another one's (in a signal handler, or a finalizer) could not tell its own
 changes of `_depth` from the other's: it sees `_busy`, and ends the bias.
 """
 
 from __future__ import annotations
 
+import os
 from _thread import get_ident
 from typing import Any
 
@@ -40,10 +45,24 @@ _generation = lib.lt_census_generation
 _MEMORY = ffi.typeof("lt_biased *")
 
 
+_forks = 0  # that led from the process in which this module was loaded to this one
+
+
+def _after_fork() -> None:
+    global _forks
+    _forks += 1
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
 class Biased:
     """To be put before `RLockMethods`, which does all that a biased lock can't."""
 
-    __slots__ = ("__weakref__", "_bias", "_busy", "_depth", "_ended", "_memory", "_shared")
+    __slots__ = (
+        *("__weakref__", "_bias", "_busy", "_depth", "_ended", "_forks", "_memory", "_shared"),
+    )
 
     _memory: Any
     _shared: RLockHandle
@@ -53,6 +72,7 @@ class Biased:
         self._shared = _addressof(memory, "rlock")
         self._depth = 0
         self._busy = self._ended = False
+        self._forks = _forks
         memory.generation = _generation()
         self._bias = memory.maker = get_ident()
 
@@ -69,9 +89,25 @@ class Biased:
             self._end()
         return self._shared
 
+    def _outlived_fork(self) -> bool:
+        """Whether the calling thread, which has the maker's ident, is the maker."""
+        if lib.lt_biased_outlived_fork(self._memory):
+            self._forks = _forks
+            return True
+        self._end()
+        return False
+
+    def _is_mine(self) -> bool:
+        """Whether it is biased to the calling thread, and that is not amid a step."""
+        return (
+            self._bias == get_ident()
+            and not self._busy
+            and (self._forks == _forks or self._outlived_fork())
+        )
+
     def _take(self) -> bool:
         """Take the lock, if it is biased to the calling thread."""
-        if self._bias != get_ident() or self._busy:
+        if not self._is_mine():
             return False
         self._busy = True
         depth = self._depth
@@ -92,7 +128,7 @@ class Biased:
 
     def _give(self) -> bool:
         """Release the lock once, if it is biased to the calling thread, which holds it."""
-        if self._bias != get_ident() or self._busy:
+        if not self._is_mine():
             return False
         self._busy = True
         depth = self._depth

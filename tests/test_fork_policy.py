@@ -201,6 +201,42 @@ join(fork_by(child))
     )
 
 
+@forked_by_both
+def test_nor_those_that_only_the_one_left_behind_ever_looked_at(by: str) -> None:
+    run(
+        HOLDERS
+        + """
+made, gate = {}, held()
+
+def make():
+    made[get_ident()] = rlock = RLock()
+    with rlock, rlock:
+        gate.acquire()
+
+for _ in range(8):
+    start_new_thread(make, ())
+wait_until(lambda: len(made) == 8)
+
+def child():
+    def look():
+        rlock = made.get(get_ident())
+        if rlock is None:
+            return None
+        try:
+            rlock.release()
+        except RuntimeError:
+            return rlock.acquire(False)
+        return "released"
+    found = {in_thread(look) for _ in range(50)}
+    assert found <= {None, False}, found
+    print(False in found)
+
+join(fork_by(child))
+""",
+        by,
+    )
+
+
 def test_a_signal_stays_held() -> None:
     run(
         HOLDERS

@@ -3,6 +3,7 @@
 #define LT_BIAS_H
 
 #include "lowthreads.h"
+#include "lt_thread.h"
 
 typedef struct lt_biased {
     lt_rlock rlock;  /* free, and nobody looks at it, until the bias ends */
@@ -26,6 +27,13 @@ static uint32_t lt_biased_end(lt_biased *biased, uint32_t levels)
     levels = (uint32_t)(biased->ended - 1);
     lt_lock_release(&lt_ending);
     return levels;
+}
+
+/* Whether who has the maker's ident is the maker, and not a thread of a child that got the ident. */
+static bool lt_biased_outlived_fork(lt_biased *biased)
+{
+    return lt__census_has(biased->generation) ||
+           lt__census_has_survivor(biased->generation, biased->maker);
 }
 
 /* The thread that held it may be gone; what it had half done is done again. */

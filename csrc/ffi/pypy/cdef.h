@@ -15,4 +15,6 @@ typedef struct {
 uint32_t lt_biased_end(lt_biased *, uint32_t levels);
                                                  /* never blocks for long */
 
+bool lt_biased_outlived_fork(lt_biased *);       /* never blocks */
+
 extern "Python" void lt_ffi_run_thread(uintptr_t key);
