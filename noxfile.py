@@ -403,7 +403,7 @@ def fuzz(session: nox.Session) -> None:
 
 @nox.session(python=[python for python in PYTHONS if python[-1].isdigit() and python[0] == "3"])
 def sanitized(session: nox.Session) -> None:
-    """Locks and threads of CPython, with the extension under the address sanitizer."""
+    """The whole suite on CPython, with the extension under the address sanitizer."""
     flags = "-fsanitize=address,undefined -fno-omit-frame-pointer -g -O1"
     session.install("cffi", "setuptools", "pytest", "pytest-timeout", "hypothesis")
     # What other sessions built is not taken, nor left to them.
@@ -417,19 +417,22 @@ def sanitized(session: nox.Session) -> None:
         str(session.run("gcc", f"-print-file-name={name}", external=True, silent=True)).strip()
         for name in ("libasan.so", "libubsan.so")
     ]
-    files = [
-        f"tests/test_{name}.py" for name in ("lock", "rlock", "threads", "handles", "stateful")
-    ]
     run = {
         "LD_PRELOAD": " ".join(libraries),
-        # The interpreter frees little at its end: what it leaks would hide the rest.
-        "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=1",
+        # The interpreter frees little at its end: what it leaks would hide the rest.  A thread that
+        # CPython ends by pthread_exit leaves its frames poisoned, where the sanitizer itself would
+        # then write about the thread's signal stack.
+        "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=1:use_sigaltstack=0",
         "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
         "PYTHONMALLOC": "malloc",
     }
-    # It keeps what is freed for a while: nothing is said by how much memory there is.
-    keep = ["-k", "not memory_behind and not nothing_behind"]
-    session.run("python", "-m", "pytest", *keep, *(session.posargs or files), env=run)
+    # It keeps what is freed for a while: nothing is said by how much memory there is.  test_faults
+    # puts calls in the system's place before it does.  In the child of a fork, its allocator may
+    # be locked by a thread that is gone, if one was just starting or ending.
+    options = ["-k", "not memory_behind and not nothing_behind and not usual_way"]
+    files = ["test_faults", "test_leaks", SHIM_TESTS, PLUGIN_TESTS]
+    options += [f"--ignore=tests/{Path(name).stem}.py" for name in files]
+    session.run("python", "-m", "pytest", *options, *session.posargs, env=run)
 
 
 @nox.session(python=PYTHONS)
