@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "lt_thread.h"
 #include "stress.h"
 
 static const char *hang_message;
@@ -305,8 +306,42 @@ static void test_watch(void)
     check_idle(&crossed[1]);
 }
 
+/* What signals cut into pieces is written altogether. */
+static char text[300000];
+static int text_ends[2];
+
+static void write_text(worker *self)
+{
+    (void)self;
+    lt__write(text_ends[1], text, sizeof text);
+    CHECK(close(text_ends[1]) == 0);
+}
+
+static void test_write(void)
+{
+    char part[1000];
+    size_t size = 0;
+    ssize_t count, i;
+    for (size_t at = 0; at < sizeof text; at++)
+        text[at] = (char)(at * 31 / 7);
+    CHECK(pipe(text_ends) == 0);
+    platform_catch();
+    start_worker(&stress_workers[0], 0, 0, write_text);
+    while ((count = read(text_ends[0], part, sizeof part)) > 0) {
+        for (i = 0; i < count; i++)
+            CHECK(size + (size_t)i < sizeof text && part[i] == text[size + (size_t)i]);
+        size += (size_t)count;
+        if (size < sizeof text - 1)
+            CHECK(platform_signal(stress_workers[0].ident, false) == 0);
+    }
+    CHECK(count == 0 && size == sizeof text);
+    await_threads();
+    CHECK(close(text_ends[0]) == 0);
+}
+
 static void run_posix_edges(void)
 {
+    test_write();
     test_watch();
     test_no_descriptors();
     test_patience();
