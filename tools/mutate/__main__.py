@@ -1,6 +1,6 @@
 """How many faults in the C code do the project's own checks find?
 
-    python tools/mutate [--sample 200] [--seed 1] [--only TEXT] [FILE ...]
+    python tools/mutate [--sample 200] [--seed 1] [--concurrency] [--only TEXT] [FILE ...]
 
 universalmutator makes the faults, one in each copy of a file of csrc, by its rules for C and by
 `concurrency.rules`; a copy that compiles to the same code is none.  Each is run under the explorer
@@ -74,12 +74,13 @@ def without_comments(path: Path) -> str:
     return comment.sub(lambda found: "\n" * found[0].count("\n"), path.read_text())
 
 
-def mutants_of(file: str, folder: Path) -> Iterator[Mutant]:
-    """Let universalmutator make all mutants of a file."""
+def mutants_of(file: str, folder: Path, concurrency: bool) -> Iterator[Mutant]:
+    """Let universalmutator make all mutants of a file, or those by `concurrency.rules` alone."""
     source, target = folder / Path(file).name, folder / "mutants"
     source.write_text(without_comments(CSRC / file))
     target.mkdir()
-    rules = ["c", str(HERE / "concurrency.rules")]
+    own = str(HERE / "concurrency.rules")
+    rules = ["--only", own] if concurrency else ["c", own]
     command = ["mutate", str(source), *rules, "--noCheck", "--mutantDir", str(target)]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=folder)
     for path in sorted(target.iterdir()):
@@ -215,13 +216,14 @@ def main() -> None:
     parser.add_argument("--sample", type=int, default=100, help="how many, at random; 0: all")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", default="", help="those whose difference has this")
+    parser.add_argument("--concurrency", action="store_true", help="by its rules alone")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--report", type=Path, help="write what survives there")
     chosen = parser.parse_args()
     start = time.monotonic()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)  # outside of the project: it is copied there
-        mutants = [m for file in chosen.files for m in mutants_of(file, folder)]
+        mutants = [m for file in chosen.files for m in mutants_of(file, folder, chosen.concurrency)]
         mutants = [m for m in mutants if not chosen.only or chosen.only in m.diff()]
         random.Random(chosen.seed).shuffle(mutants)
         if not mutants:
@@ -241,13 +243,13 @@ def main() -> None:
                 if chosen.sample and sum(counts.values()) >= chosen.sample:
                     return
                 found = bench.try_out(mutant)
-                print(f"{time.monotonic() - start:.0f} s: {found}", file=sys.stderr, flush=True)
                 if found in {"invalid", "same", "compiler"}:
                     continue  # "compiler": a warning of gcc's says it
                 counts[found] = counts.get(found, 0) + 1
+                line = f"{time.monotonic() - start:.0f} s: {found or 'SURVIVES'}: {mutant.diff()}"
+                print(line, file=sys.stderr, flush=True)
                 if not found:
                     survivors.append(mutant.diff())
-                    print(f"SURVIVES {mutant.diff()}", flush=True)
 
         with ThreadPoolExecutor(chosen.jobs) as pool:
             list(pool.map(work, benches))
@@ -259,6 +261,8 @@ def main() -> None:
         f"{found} of {total} found, {100 * found / max(total, 1):.1f} %, "
         f"in {time.monotonic() - start:.0f} s"
     )
+    if survivors:
+        print("not found:", *survivors, sep="\n")
     if chosen.report:
         chosen.report.write_text("\n".join(survivors) + "\n")
 
