@@ -7,7 +7,10 @@ its own locks, but none with others.
 from __future__ import annotations
 
 import sys
+from types import FrameType
 from typing import Any, NamedTuple
+
+from ._places import IMPORTED_BY, is_in, skip_package
 
 
 class Import(NamedTuple):
@@ -19,11 +22,21 @@ class Import(NamedTuple):
     module: str
 
 
+def _waits_there(frame: FrameType | None) -> bool:
+    """Whether the thread is where `importlib` waits: none that a fork left behind is."""
+    frame = skip_package(frame)
+    return frame is not None and frame.f_code.co_name == "acquire" and is_in(frame, *IMPORTED_BY)
+
+
 def awaited_imports() -> list[Import]:
     """Return them, from one moment for each."""
     blocking: Any = sys.modules["_frozen_importlib"]._blocking_on
     found = []
-    for ident in list(getattr(blocking, "data", blocking)):
+    idents = list(getattr(blocking, "data", blocking))
+    frames = sys._current_frames() if idents else {}
+    for ident in idents:
+        if not _waits_there(frames.get(ident)):
+            continue
         lock = blocking.get(ident)
         if isinstance(lock, list):  # from 3.12 on
             lock = lock[-1] if lock else None

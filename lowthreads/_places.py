@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 # By the names of modules: of files, there are too many, and in an archive they have none.
 WAITED_IN = ("threading", "queue", "concurrent.futures")
-_IMPORTED_BY = ("importlib._bootstrap", "_frozen_importlib")
+IMPORTED_BY = ("importlib._bootstrap", "_frozen_importlib")
 _BOOTSTRAPS = {
     "threading": {"_bootstrap", "_bootstrap_inner", "run"},
     "concurrent.futures.thread": {"_worker", "run"},
@@ -65,7 +65,7 @@ def place_of(frame: FrameType | None) -> Place:
     """Return where the thread is whose innermost frame this is."""
     call, on = None, None
     for each in _outwards(skip_package(frame)):
-        if not is_in(each, *WAITED_IN, *_IMPORTED_BY):
+        if not is_in(each, *WAITED_IN, *IMPORTED_BY):
             return Place(call, on, each)
         if is_bootstrap(each):
             break

@@ -475,7 +475,7 @@ def test_a_module_that_another_thread_imports(tmp_path: Path) -> None:
     (tmp_path / "slow.py").write_text("import shared\nshared.begun.set()\nshared.go.wait()\n")
     run_child(
         """
-        import io, sys, threading, types
+        import io, os, sys, threading, types, warnings
         import lowthreads, support
 
         sys.path.insert(0, sys.argv[1])
@@ -497,6 +497,13 @@ def test_a_module_that_another_thread_imports(tmp_path: Path) -> None:
         lowthreads.dump(report)
         assert "waiting for the module slow, which first imports for " in report.getvalue()
         assert lowthreads.deadlocks() == []
+        if hasattr(os, "fork"):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # CPython 3.12+: of each fork with threads
+                pid = os.fork()
+            if pid == 0:
+                os._exit(len(lowthreads.waits()))
+            assert os.waitpid(pid, 0)[1] == 0
         shared.go.set()
         first.join()
         second.join()
