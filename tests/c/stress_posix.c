@@ -287,14 +287,15 @@ static void test_watch(void)
 {
     int ends[2]; /* stay open, for a thread that may be slow to end */
     CHECK(pipe(ends) == 0);
+    CHECK(lt_watch_threads() == 0);
+    CHECK(lt_watch_start(ends[1], 150 * MILLISECOND) == 0);
+    CHECK(lt_watch_start(ends[1], 0) == 0 && lt_watch_threads() == 1);
+    nap(400 * MILLISECOND); /* nothing to say, so far */
     set_word(&crossing, 0);
     for (int i = 0; i < 2; i++)
         start_worker(&stress_workers[i], i, 0, cross);
     while (lt_waits(NULL, 0) != 2)
         lt_thread_yield();
-    CHECK(lt_watch_threads() == 0);
-    CHECK(lt_watch_start(ends[1], 150 * MILLISECOND) == 0);
-    CHECK(lt_watch_start(ends[1], 0) == 0 && lt_watch_threads() == 1);
     read_report(ends[0]);
     lt_watch_beat();
     read_report(ends[0]);
