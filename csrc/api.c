@@ -246,7 +246,7 @@ static int join(lt_handle *handle, int64_t deadline, waiting wait)
     int result = lt_lock_try(running) ? LT_OK : wait(running, LT_FOR_THREAD, deadline);
     if (result == LT_OK)
         lt__lock_unlock(running);
-    return result;
+    return result == LT_LEFT_BEHIND ? LT_OK : result;
 }
 
 static int thread_join(lt_handle *handle, int64_t deadline)

@@ -87,12 +87,12 @@ lt_handle *lt_handle_of_self(void)
     lt__thread *self = lt__thread_self();
     if (self == NULL)
         return NULL;
-    if (self->handle == NULL)
-        self->handle = lt_handle_new();
-    if (self->handle != NULL) {
-        lt_store_uptr(&self->handle->ident, lt_thread_ident());
-        lt_store(&self->handle->generation, lt_census_generation());
-        lt_handle_keep(self->handle);
+    if (self->own == NULL)
+        self->own = lt_handle_new();
+    if (self->own != NULL) {
+        lt_store_uptr(&self->own->ident, lt_thread_ident());
+        lt_store(&self->own->generation, lt_census_generation());
+        lt_handle_keep(self->own);
     }
-    return self->handle;
+    return self->own;
 }

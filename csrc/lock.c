@@ -199,11 +199,15 @@ bool lt__rlock_owned_slowly(lt_rlock *rlock)
     return !orphan && lt_rlock_owned(rlock);
 }
 
-/* What the policy is for: a lock that only its owner would release. */
-static bool has_policy(lt_lock *lock, lt_awaited awaited)
+/* What becomes of an orphan.  What one sets is for a lock that only its owner would release; a thread
+ * that the fork left behind has ended. */
+static lt_fork_policy policy_for(lt_lock *lock, lt_awaited awaited)
 {
-    return lt_load(&fork_policy) != LT_FORK_BLOCK &&
-           (awaited == LT_FOR_RLOCK || (awaited == LT_FOR_LOCK && !lt_lock_is_signal(lock)));
+    if (awaited == LT_FOR_THREAD)
+        return LT_FORK_RAISE;
+    if (awaited == LT_FOR_RLOCK || (awaited == LT_FOR_LOCK && !lt_lock_is_signal(lock)))
+        return (lt_fork_policy)lt_load(&fork_policy);
+    return LT_FORK_BLOCK;
 }
 
 /* ---- Taking ----------------------------------------------------------------- */
@@ -263,10 +267,13 @@ static attempt take_if_free(lt_lock *lock, lt_awaited awaited, uint32_t *held)
         if (!(state & LT_LOCKED)) {
             if (lt_cas_acquire(&lock->state, &state, state | lt_load(&lt__held)))
                 return TOOK;
-        } else if (!(state & LT_ORPHAN) || !has_policy(lock, awaited)) {
+            continue;
+        }
+        lt_fork_policy policy = state & LT_ORPHAN ? policy_for(lock, awaited) : LT_FORK_BLOCK;
+        if (policy == LT_FORK_BLOCK) {
             *held = state;
             return HELD;
-        } else if (lt_load(&fork_policy) == LT_FORK_RAISE) {
+        } else if (policy == LT_FORK_RAISE) {
             return REFUSED;
         } else if (state & LT_EDITING) {
             state = await_edit(lock, &spins); /* by one who releases it, perhaps */

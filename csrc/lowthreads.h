@@ -65,9 +65,10 @@ int lt_signals_fd(void);
 void lt_signals_forward(int fd);
 void lt_signals_flush(void);
 
-/* Calls in_child after each fork from now on, in the child, before fork() returns; and
- * forgets there what is the parent's.  Once a process.  Returns 0 or an errno. */
-int lt_platform_watch_forks(void (*in_child)(void));
+/* Calls these within each fork() from now on: before it, and after it in the parent or in the
+ * child, where it also forgets what is the parent's.  The first two may be NULL.  Once a process.
+ * Returns 0 or an errno. */
+int lt_platform_watch_forks(void (*before)(void), void (*in_parent)(void), void (*in_child)(void));
 
 /* ---- Waiting --------------------------------------------------------------- */
 
@@ -466,9 +467,9 @@ static inline lt_lock *lt_handle_running(lt_handle *handle)
 /* A thread that a fork left behind is done, in the child. */
 lt_handle_progress lt_handle_progress_of(lt_handle *handle);
 
-/* A handle of the calling thread, of its own, that is done when the thread ends: only for
- * threads started here (NULL for others, or without memory).  It is not LT_RUNNING until
- * its `running` is taken.  The caller gets a reference. */
+/* A handle of the calling thread beside the one that it was started with, and done when the thread
+ * ends, too: only for threads started here (NULL for others, or without memory).  It is not
+ * LT_RUNNING until its `running` is taken, by the thread.  The caller gets a reference. */
 lt_handle *lt_handle_of_self(void);
 
 /* ---- The census of threads: thread.c ------------------------------------------- */

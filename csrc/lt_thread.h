@@ -20,7 +20,7 @@ void lt__thread_main(lt__start *start);
 
 /* What thread.c keeps for a thread that it started, for as long as it runs. */
 typedef struct lt__thread {
-    lt_handle *handle; /* to finish when it ends; may be NULL */
+    lt_handle *handle, *own; /* to finish when it ends; may be NULL: see lt_handle_of_self */
 } lt__thread;
 
 /* The calling thread's, NULL for threads that were not started here. */

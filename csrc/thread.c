@@ -183,18 +183,24 @@ int lt_thread_start(lt_thread_body body, void *arg, size_t stack_size, lt_handle
     return error;
 }
 
+static void finish(lt_handle *handle)
+{
+    if (handle == NULL)
+        return;
+    lt_handle_finish(handle);
+    lt_handle_drop(handle);
+}
+
 void lt__thread_main(lt__start *start)
 {
     lt__start mine = *start;
-    lt__thread self = {mine.handle};
+    lt__thread self = {mine.handle, NULL};
     free(start);
     current = &self;
     if (self.handle != NULL)
         lt_handle_adopt(self.handle, lt_thread_ident());
     mine.body(mine.arg, mine.generation);
     current = NULL;
-    if (self.handle != NULL) {
-        lt_handle_finish(self.handle);
-        lt_handle_drop(self.handle);
-    }
+    finish(self.own);
+    finish(self.handle);
 }

@@ -7,6 +7,9 @@ Guarantees
 
 The shim ends the wait with a code as its status (`lt_interrupt`); the exception of each code
 waits here.
+
+The main thread runs handlers of signals meanwhile, which may raise, too.  Then both come out, one
+as the other's context.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ _UINTPTR_MAX = 2 * sys.maxsize + 1
 
 Raisable = Union[BaseException, "type[BaseException]"]
 
-_pending: dict[int, Raisable] = {}
+pending: dict[int, Raisable] = {}
 
 
 def interrupt(ident: int, exception: Raisable, /) -> bool:
@@ -62,26 +65,28 @@ def interrupt_wait(ident: int, since: int, exception: Raisable) -> bool:
     if not issubclass(cls, BaseException):
         raise TypeError("exceptions must derive from BaseException")
     code = lib.lt_ffi_new_code()
-    _pending[code] = exception
+    pending[code] = exception
     ended = lib.lt_interrupt(ident, since, code)
     if ended in (0, lib.LT_IN_C):
-        del _pending[code]
+        del pending[code]
     return ended != 0
 
 
 def raise_expelled(code: int, raised: BaseException | None = None) -> None:
     """Raise what `interrupt` gave for a wait that ended with this status, unless it was raised.
 
-    `raised` is what a signal handler raised meanwhile.
+    For PyPy; on CPython, the extension does that.  `raised` is the exception that is on its way:
+    if what is to be raised led to it, that was raised.  It stays in `pending`.
     """
-    exception = _pending.pop(code, None)
+    exception = pending.get(code)
     if exception is None:
         return
     if isinstance(exception, type):
-        exception = exception()
-    if raised is not None:
-        exception.__context__ = raised
-    raise exception
+        exception = pending[code] = exception()
+    while raised is not None and raised is not exception:
+        raised = raised.__context__
+    if raised is None:
+        raise exception
 
 
 def takes_back(frame: FrameType | None) -> bool:

@@ -16,7 +16,7 @@ import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ._errors import raise_release_unlocked
-from ._expel import raise_expelled
+from ._expel import pending
 from ._lib import LockHandle, document_natives, ffi, lib, native, own_methods
 from ._timeout import DEFAULT, TIMEOUT_MAX, UNBOUNDED, check_timeout
 from ._wait import go_on, wait
@@ -148,17 +148,17 @@ elif sys.implementation.name == "cpython":
         _awaited = LockMethods._awaited
         _acquire = LockMethods.acquire
         _release = LockMethods.release
-        _raise_expelled = staticmethod(raise_expelled)
+        _pending = pending
 
         @property
         def _handle(self):
             return _cast(_POINTER, self._address)
 
-        def _go_on(self, address, marks, status):
+        def _go_on(self, address, marks, status, passes):
             handle = self._handle
             _settle(handle)
             try:
-                return go_on(address, status, handle, self._awaited, marks | _FRESH)
+                return go_on(address, marks | _FRESH, status, passes)
             except BaseException:
                 _undo(handle)
                 raise

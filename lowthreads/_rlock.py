@@ -11,7 +11,7 @@ from functools import wraps
 from typing import TYPE_CHECKING, NoReturn
 
 from ._errors import raise_count_overflow, raise_orphaned, raise_release_unacquired
-from ._expel import raise_expelled
+from ._expel import pending
 from ._lib import RLockHandle, document_natives, ffi, lib, native, own_methods
 from ._lock import full_name
 from ._timeout import DEFAULT, UNBOUNDED, check_timeout
@@ -171,17 +171,17 @@ elif sys.implementation.name == "cpython":
         _acquire = RLockMethods.acquire
         _release = RLockMethods.release
         _refuse = RLockMethods._refuse
-        _raise_expelled = staticmethod(raise_expelled)
+        _pending = pending
 
         @property
         def _handle(self):
             return _cast(_POINTER, self._address)
 
-        def _go_on(self, address, marks, status):
+        def _go_on(self, address, marks, status, passes):
             handle = self._handle
             _settle(handle)
             try:
-                return go_on(address, status, handle, _FOR_RLOCK, marks | _FRESH)
+                return go_on(address, marks | _FRESH, status, passes)
             except BaseException:
                 _undo(handle)
                 raise

@@ -7,7 +7,6 @@ or an errno, negative.  `kwargs` and `name` (bytes for the operating system) may
 
 from __future__ import annotations
 
-import os
 import sys
 from itertools import count
 from typing import Any, Callable
@@ -16,8 +15,6 @@ from ._lib import ffi, lib, native
 from ._unraisable import report_in_thread
 
 if sys.implementation.name == "cpython":
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(before=lib.lt_ffi_hold_entries, after_in_parent=lib.lt_ffi_let_entries)
     native.report_in_thread = report_in_thread
     start_thread: Callable[[Callable[..., object], tuple[Any, ...], Any, int, int, Any], int]
     start_thread = native.start_thread

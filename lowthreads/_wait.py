@@ -23,7 +23,7 @@ from importlib import import_module
 from typing import Any, Callable
 
 from ._errors import raise_acquire_at_shutdown, raise_orphaned
-from ._expel import raise_expelled, takes_back
+from ._expel import pending, raise_expelled, takes_back
 from ._lib import ffi, lib, native
 from ._timeout import UNBOUNDED
 
@@ -82,51 +82,96 @@ def wait(
         raise_acquire_at_shutdown()
     since = _now()
     deadline = FOREVER if nanoseconds < 0 else min(since + nanoseconds, FOREVER)
-    if lib.lt_thread_ident() != lib.lt_ffi_main_thread():
-        status = _wait(handle, awaited, marks, deadline, since, _PLAIN, passes)
-        return _has_taken(status, handle, awaited, marks)
-    # If a handler raises, the wait ends with this frame.
-    wait = ffi.gc(ffi.new(_WAIT), _wait_end)
-    lib.lt_ffi_prepare(wait, handle, awaited, deadline, since)
-    return _wait_as_main(wait, None, handle, awaited, marks, passes)
+    return _wait_for(handle, awaited, marks, deadline, since, passes)
 
 
-def go_on(address: int, status: int, handle: Any, awaited: int, marks: int) -> bool:
-    """Go on with a wait that was begun in C, has that status now, and is ended there."""
-    if status != _INTERRUPTED:
-        return _has_taken(status, handle, awaited, marks)
-    if others_are_stopped():
-        raise_acquire_at_shutdown()
-    return _wait_as_main(ffi.cast(_WAIT, address), status, handle, awaited, marks, False)
+def go_on(address: int, marks: int, status: int, passes: bool) -> bool:
+    """Go on with a wait that was begun in C, and has that status now.
+
+    There it is ended, and what `interrupt` gave is raised.
+    """
+    wait = ffi.cast(_WAIT, address)
+    if status == _INTERRUPTED:
+        if others_are_stopped():
+            raise_acquire_at_shutdown()
+        status = _wait_as_main(wait, status, marks, passes)
+    return _has_taken(status, lambda: lib.lt_ffi_take_back(wait, marks & ~_FRESH))
 
 
-def _wait_as_main(
-    wait: Any, status: int | None, handle: Any, awaited: int, marks: int, passes: bool
-) -> bool:
+def _wait_as_main(wait: Any, status: int | None, marks: int, passes: bool) -> int:
     """Wait as the thread that runs handlers of signals; `status` is None if it only begins."""
 
     def park(patience: int) -> int:
         return _wait_on(wait, marks, patience, passes)
 
-    try:
-        if status is None:
-            status = park(_BRIEF)
-        while status == _INTERRUPTED:
-            status = _wait_patiently(park)
-    except BaseException:
-        raise_expelled(_wait_end(wait))
-        raise
-    return _has_taken(status, handle, awaited, marks)
+    if status is None:
+        status = park(_BRIEF)
+    while status == _INTERRUPTED:
+        status = _wait_patiently(park)
+    return status
 
 
-def _has_taken(status: int, handle: Any, awaited: int, marks: int) -> bool:
-    if status >= _EXPELLED:
-        if takes_back(sys._getframe()):
-            _wait(handle, awaited, marks & ~_FRESH, FOREVER, _now(), _FIRM, False)
-        raise_expelled(status)
+def _has_taken(status: int, take_back: Callable[[], object]) -> bool:
+    if status >= _EXPELLED and takes_back(sys._getframe()):
+        take_back()
     if status == _ORPHANED:
         raise_orphaned()
     return status == _ACQUIRED
+
+
+if sys.implementation.name == "cpython":
+    # Of what the extension calls a holder: see csrc/ffi/cpython/object.h.
+    native._go_on, native._pending = go_on, pending
+
+    def _wait_for(
+        handle: Any, awaited: int, marks: int, deadline: int, since: int, passes: bool
+    ) -> bool:
+        address = int(ffi.cast("uintptr_t", handle))
+        taken: bool = native.wait_for(address, awaited, marks, deadline, since, passes)
+        return taken
+
+else:
+
+    def _wait_for(
+        handle: Any, awaited: int, marks: int, deadline: int, since: int, passes: bool
+    ) -> bool:
+        def take_back() -> None:
+            _wait(handle, awaited, marks & ~_FRESH, FOREVER, _now(), _FIRM, False)
+
+        if lib.lt_thread_ident() != lib.lt_ffi_main_thread():
+            status = _wait(handle, awaited, marks, deadline, since, _PLAIN, passes)
+            taken = _has_taken(status, take_back)
+            if status >= _EXPELLED:
+                try:
+                    raise_expelled(status)
+                finally:
+                    del pending[status]
+            return taken
+        # If a handler raises, the wait ends with this frame at the latest.
+        wait = ffi.gc(ffi.new(_WAIT), _wait_end)
+        lib.lt_ffi_prepare(wait, handle, awaited, deadline, since)
+
+        def step() -> bool:
+            return _has_taken(_wait_as_main(wait, None, marks, passes), take_back)
+
+        try:
+            return _ended(wait, partial(_ended, wait, partial(_ended, wait, step)))
+        finally:
+            pending.pop(_wait_end(wait), None)
+
+
+def _ended(wait: Any, step: Callable[[], bool]) -> bool:
+    """Return or raise what the step does, or raise what `interrupt` gave, after the wait's end.
+
+    A handler may raise in here, between any two steps: the next one around it does it again.
+    """
+    try:
+        taken = step()
+    except BaseException as raised:
+        raise_expelled(_wait_end(wait), raised)
+        raise
+    raise_expelled(_wait_end(wait))
+    return taken
 
 
 if sys.implementation.name == "cpython":

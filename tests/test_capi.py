@@ -183,7 +183,7 @@ def test_interrupted(event: int) -> None:
             assert lowthreads.interrupt(waits_for(address)[0].ident, KeyError)
             assert thread.join()
     assert results == [CANCELLED, CANCELLED]
-    assert not _expel._pending  # nobody raises it
+    assert not _expel.pending  # nobody raises it
 
 
 def test_join(event: int) -> None:

@@ -328,6 +328,72 @@ def test_a_wait_that_a_handler_interrupts_ends_after_it(way: str, raises: bool) 
     lock.release()
 
 
+@posix
+@pytest.mark.parametrize("way", [*WAYS, "join"])
+def test_an_interrupt_is_not_lost_to_a_handler_that_raises_at_any_moment(way: str) -> None:
+    # In another process, for whose main thread a signal may come late.  PyPy drops an exception that
+    # is on its way when a handler raises: so there the handler's may be all that comes out.
+    run_child(
+        """
+        import random, signal, sys, time
+        from lowthreads import allocate_lock, get_ident, interrupt, start_joinable_thread, waits
+        from support import PYPY
+        from test_expel import Expelled, WAYS, held
+
+        class FromHandler(Exception):
+            pass
+
+        def handle(*_):
+            raise FromHandler
+
+        def send():
+            for number in range(1000):
+                while asked <= number:
+                    time.sleep(0.00002)
+                while not interrupt(main, Expelled):
+                    pass
+                until = time.perf_counter() + random.random() * 0.0001
+                while time.perf_counter() < until:
+                    pass
+                signal.pthread_kill(main, signal.SIGUSR1)
+                sent.append(number)
+
+        main, way, lock, asked, sent = get_ident(), sys.argv[1], held(), 0, []
+
+        def await_signal():
+            while len(sent) < asked:
+                time.sleep(0.00002)
+
+        handler = start_joinable_thread(lock.acquire)
+        signal.signal(signal.SIGUSR1, handle)
+        start_joinable_thread(send)
+        for _ in range(1000):
+            raised = None
+            try:
+                try:
+                    try:
+                        asked += 1
+                        if way == "join":
+                            handler.join()
+                        else:
+                            WAYS[way](lock)
+                    finally:
+                        await_signal()
+                finally:
+                    await_signal()
+            except (Expelled, FromHandler) as error:
+                raised = error
+            kinds = []
+            while raised is not None:
+                kinds.append(type(raised))
+                raised = raised.__context__
+            assert kinds.count(Expelled) == 1 or (PYPY and FromHandler in kinds), kinds
+            assert not [wait for wait in waits() if wait.ident == main]
+        """,
+        way,
+    )
+
+
 def work(
     locks: list[Any], counts: list[int], over: threading.Event, tallies: list[list[int]]
 ) -> None:

@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from forking import forked_by_both, needs_fork, run
+from support import run_child
 
 pytestmark = needs_fork
 
@@ -361,6 +362,61 @@ def test_a_child_ends_the_usual_way_too() -> None:
             status = os.waitpid(pid, 0)[1]
             assert os.WIFEXITED(status), status
             assert os.WEXITSTATUS(status) == number
+        """,
+        "main",
+    )
+
+
+def test_a_hook_from_before_may_wait_for_a_thread_that_starts() -> None:
+    # As that of concurrent.futures.thread does, for a lock of who starts one.
+    child = run_child(
+        """
+        import os
+
+        def hook():
+            ended = allocate_lock()
+            ended.acquire()
+            start_new_thread(ended.release, ())
+            assert ended.acquire(timeout=50)
+
+        os.register_at_fork(before=lambda: hook())
+
+        from lowthreads import allocate_lock, start_new_thread
+
+        for _ in range(20):
+            pid = os.fork()
+            if pid == 0:
+                os._exit(0)
+            assert os.waitpid(pid, 0)[1] == 0
+        print("forked")
+        """,
+        options=("-W", "ignore:This process:DeprecationWarning"),
+    )
+    assert child.stdout == "forked\n"
+
+
+def test_a_join_ends_in_the_child_of_a_handlers_fork() -> None:
+    run(
+        """
+        from lowthreads import start_joinable_thread, waits
+        from support import wait_until
+
+        gate, pids, main = held(), [], get_ident()
+        handle = start_joinable_thread(gate.acquire)
+        signal.signal(signal.SIGUSR1, lambda *_: pids.append(os.fork()))
+
+        def send():
+            wait_until(lambda: any(wait.ident == main for wait in waits()))
+            signal.pthread_kill(main, signal.SIGUSR1)
+            wait_until(lambda: pids)
+            gate.release()
+
+        start_new_thread(send, ())
+        handle.join()
+        assert handle.is_done()
+        if pids == [0]:
+            os._exit(0)
+        join(pids[0])
         """,
         "main",
     )

@@ -7,7 +7,7 @@ import sys
 import textwrap
 import types
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -353,7 +353,10 @@ def test_thousands_of_handles_leave_nothing_behind() -> None:
 # ---- _set_sentinel
 
 
-def test_a_sentinel_is_released_when_its_thread_has_ended() -> None:
+@pytest.mark.parametrize(
+    "start", [lambda function: lowthreads.start_new_thread(function, ()), start_joinable_thread]
+)
+def test_a_sentinel_is_released_when_its_thread_has_ended(start: Callable[..., object]) -> None:
     lock, sentinels = held(), []
 
     def function() -> None:
@@ -362,7 +365,7 @@ def test_a_sentinel_is_released_when_its_thread_has_ended() -> None:
         sentinels.append(sentinel)
         lock.acquire()
 
-    lowthreads.start_new_thread(function, ())
+    start(function)
     wait_until(lambda: sentinels)
     assert sentinels[0].locked()
     assert not sentinels[0].acquire(timeout=0.01)

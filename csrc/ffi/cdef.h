@@ -70,6 +70,7 @@ void lt_ffi_prepare(lt__wait *, void *lock, int awaited, int64_t deadline, int64
                                                  /* never blocks */
 int lt_ffi_wait_on(lt__wait *, unsigned marks, int patience, bool passes);
                                                  /* blocks: detaches */
+void lt_ffi_take_back(lt__wait *, unsigned marks); /* blocks: detaches */
 int lt__wait_end(lt__wait *);                    /* never blocks for long */
 #define LT_IN_C ...
 int lt_interrupt(uintptr_t ident, int64_t since, int code);

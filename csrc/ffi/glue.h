@@ -51,6 +51,8 @@ static int lt_ffi_wait_on(lt__wait *wait, unsigned marks, int patience, bool pas
     }
     if (status == LT_ACQUIRED && wait->record.awaited == LT_FOR_RLOCK)
         lt_rlock_restore((lt_rlock *)lock, 1);
+    if (status == LT_ORPHANED && wait->record.awaited == LT_FOR_THREAD)
+        status = LT_ACQUIRED; /* it has ended; that lock is nobody's to keep */
     return (int)status;
 }
 
@@ -68,6 +70,12 @@ static int lt_ffi_wait(void *lock, int awaited, unsigned marks, int64_t deadline
     lt__wait wait;
     lt_ffi_prepare(&wait, lock, awaited, deadline, since);
     return lt_ffi_wait_on(&wait, marks, patience, passes);
+}
+
+/* Takes, after a wait, the lock that it was for, whatever may interrupt that. */
+static void lt_ffi_take_back(lt__wait *wait, unsigned marks)
+{
+    lt_ffi_wait(wait->record.lock, wait->record.awaited, marks, LT_FOREVER, lt_now(), LT_FIRM, false);
 }
 
 /* A code for lt_interrupt that was not given out for a long time, to any interpreter. */
@@ -115,7 +123,8 @@ static int lt_ffi_init(uintptr_t main_thread)
     uintptr_t unknown = 0;
     if (!lt_cas_uptr(&lt_main_thread, &unknown, main_thread))
         return 0;
-    return lt_platform_watch_forks(lt_ffi_after_fork);
+    return lt_platform_watch_forks(lt_interpreter_before_fork, lt_interpreter_after_fork_in_parent,
+                                   lt_ffi_after_fork);
 }
 
 /* ---- For other extensions: api.c --------------------------------------------------- */

@@ -156,8 +156,8 @@ static void after_fork(void)
     watcher();
 }
 
-int lt_platform_watch_forks(void (*in_child)(void))
+int lt_platform_watch_forks(void (*before)(void), void (*in_parent)(void), void (*in_child)(void))
 {
     watcher = in_child;
-    return pthread_atfork(NULL, NULL, after_fork);
+    return pthread_atfork(before, in_parent, after_fork);
 }

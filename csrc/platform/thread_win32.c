@@ -145,8 +145,8 @@ void lt__write(int fd, const char *text, size_t size)
     }
 }
 
-int lt_platform_watch_forks(void (*in_child)(void))
+int lt_platform_watch_forks(void (*before)(void), void (*in_parent)(void), void (*in_child)(void))
 {
-    (void)in_child;
+    (void)before, (void)in_parent, (void)in_child;
     return 0;
 }

@@ -734,7 +734,7 @@ static void body(void *arg, uint32_t generation)
     CHECK(it.handle == NULL || lt_handle_ident(it.handle) == lt_thread_ident());
     lt_handle *mine = lt_handle_of_self();
     CHECK(mine == NULL || lt_handle_ident(mine) == lt_thread_ident());
-    CHECK(it.handle == NULL || mine == it.handle);
+    CHECK(mine != it.handle || mine == NULL);
     if (mine != NULL)
         lt_handle_drop(mine);
     it.result = 7;

@@ -221,7 +221,7 @@ static void outlive_fork(worker *self)
 static void test_fork(void)
 {
     int status = -1;
-    CHECK(lt_platform_watch_forks(note_fork) == 0);
+    CHECK(lt_platform_watch_forks(NULL, NULL, note_fork) == 0);
     set_word(&may_end, 0);
     CHECK(lt_lock_try(&own) && lt_lock_try(&is_signal));
     start_worker(&stress_workers[0], 0, 0, outlive_fork);

@@ -57,11 +57,10 @@ static void lt_come_back(lt__wait *wait)
  * without, 0.98 to 1.02 with it. */
 static const lt__host *lt_host;
 
-static void lt_learn_host(void)
+static void lt_learn_host(long version)
 {
     static const lt__host one_with_a_gil = {lt_come_back, lt_go_out};
-    PyObject *version = PySys_GetObject("hexversion");
-    if (version != NULL && PyLong_AsLong(version) >= 0x030E0000)
+    if (version >= 0x030E0000)
         lt_host = &one_with_a_gil;
 }
 
@@ -98,32 +97,34 @@ static inline void lt_after_wait(void)
 {
 }
 
-/* Held while a thread makes its thread state: the interpreter has a lock of its own for that,
- * which it takes without the GIL, and up to 3.12 the child of a fork waits for it for ever if
- * another thread had it. */
+/* Held while a thread makes its thread state: up to 3.12 the interpreter has a lock of its own for
+ * that, which it takes without the GIL, and the child of a fork would wait for it for ever if
+ * another thread had it.  From 3.13 on the interpreter itself holds that lock within a fork.
+ *
+ * A fork takes it within fork(), and not in a hook of os.register_at_fork: hooks that were
+ * registered before would run after that, and may wait for threads that start. */
 static lt_lock lt_entering;
+static bool lt_gates_entries; /* whether it is needed */
 
-static void lt_ffi_hold_entries(void)
+static void lt_hold_entries(void)
 {
-    if (lt_lock_try(&lt_entering))
-        return;
-    lt_detached state = lt_detach();
-    lt__lock_enter(&lt_entering);
-    lt_attach(state);
+    if (lt_gates_entries)
+        lt__lock_enter(&lt_entering); /* who has it doesn't need the GIL */
 }
 
-static void lt_ffi_let_entries(void)
+static void lt_let_entries(void)
 {
-    lt_lock_release(&lt_entering);
+    if (lt_gates_entries)
+        lt_lock_release(&lt_entering);
 }
 
 /* Makes a thread of our own one that the interpreter knows, for as long as it lives: its
  * thread state, and the thread-locals in it, end with lt_leave. */
 static inline void lt_enter(PyInterpreterState *interpreter)
 {
-    lt__lock_enter(&lt_entering);
+    lt_hold_entries();
     PyThreadState *state = PyThreadState_New(interpreter);
-    lt_lock_release(&lt_entering);
+    lt_let_entries();
     if (state == NULL)
         Py_FatalError(LT_MODULE ": no memory for a thread state");
     PyEval_RestoreThread(state);

@@ -4,7 +4,17 @@
 
 #include "natives.h"
 
-static inline void lt_interpreter_after_fork(void)
+static void lt_interpreter_before_fork(void)
+{
+    lt_hold_entries();
+}
+
+static void lt_interpreter_after_fork_in_parent(void)
+{
+    lt_let_entries();
+}
+
+static void lt_interpreter_after_fork(void)
 {
     lt_lock_reinit(&lt_entering);
 }

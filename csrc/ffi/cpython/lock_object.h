@@ -12,7 +12,7 @@ LT_COLD static PyObject *lt_lock_take_slowly(PyObject *self, unsigned marks)
 {
     if (lt_lock_try_marked(lt_lock_of(self), marks))
         return lt_bool(true);
-    return lt_wait_for(self, LT_FOR_LOCK, marks);
+    return lt_object_wait(self, LT_FOR_LOCK, marks);
 }
 
 LT_COLD static PyObject *lt_lock_try_again(PyObject *self)

@@ -50,6 +50,23 @@ static PyObject *lt_run_handlers(PyObject *module, PyObject *unused)
 
 static PyMethodDef lt_run_handlers_method = {"run_handlers", lt_run_handlers, METH_NOARGS, NULL};
 
+/* wait_for(address of the lock, awaited, marks, deadline, since, passes): see lowthreads/_wait.py. */
+static PyObject *lt_wait_for_lock(PyObject *module, PyObject *arguments)
+{
+    unsigned long long address;
+    long long deadline, since;
+    unsigned marks;
+    int awaited, passes;
+    lt__wait wait;
+    if (!PyArg_ParseTuple(arguments, "KiILLp:wait_for", &address, &awaited, &marks, &deadline,
+                          &since, &passes))
+        return NULL;
+    lt_ffi_prepare(&wait, (void *)(uintptr_t)address, awaited, deadline, since);
+    return lt_wait_for(module, &wait, marks, passes != 0);
+}
+
+static PyMethodDef lt_wait_for_method = {"wait_for", lt_wait_for_lock, METH_VARARGS, NULL};
+
 /* api_capsule((name, address)): a capsule of the table for other code, see api.c. */
 static PyObject *lt_api_capsule(PyObject *module, PyObject *arguments)
 {
@@ -123,8 +140,11 @@ static PyObject *lt_new_builtin(PyMethodDef *method)
 static bool lt_add_natives_to(PyObject *module)
 {
     PyObject *locks = PyType_FromSpec(&lt_lock_spec);
+    PyObject *version = PySys_GetObject("hexversion");
+    long hexversion = version == NULL ? 0 : PyLong_AsLong(version);
     lt_learn_constants();
-    lt_learn_host();
+    lt_learn_host(hexversion);
+    lt_gates_entries = hexversion < 0x030D0000;
     return lt_learn_layout(locks) && lt_add_native(module, "LockMemory", locks) &&
            lt_add_native(module, "RLockMemory", PyType_FromSpec(&lt_rlock_spec)) &&
            lt_add_native(module, "get_ident", lt_new_builtin(&lt_ident_methods[0])) &&
@@ -132,6 +152,7 @@ static bool lt_add_natives_to(PyObject *module)
            lt_add_native(module, "run_handlers", PyCFunction_New(&lt_run_handlers_method, NULL)) &&
            lt_add_native(module, "api_capsule", PyCFunction_New(&lt_api_capsule_method, NULL)) &&
            lt_add_native(module, "own_methods", PyCFunction_New(&lt_own_methods_method, NULL)) &&
+           lt_add_native(module, "wait_for", PyCFunction_New(&lt_wait_for_method, module)) &&
            lt_add_native(module, "start_thread",
                          PyCFunction_New(&lt_start_thread_method, module));
 }

@@ -69,41 +69,86 @@ done:
     return result;
 }
 
-/* An exception came out of the Python that went on with a wait, which lt_interrupt ended with
- * `code`.  If it isn't the one that this is to raise, but a signal handler's, both are raised. */
-static void lt_raise_both(PyObject *self, int code)
+/* Takes what lt_interrupt was given with the code out of the dict, and makes it an exception.  NULL
+ * with an exception set, or without: it is not there. */
+static PyObject *lt_take_pending(PyObject *pending, int code)
+{
+    PyObject *exception = NULL, *key = PyLong_FromLong(code);
+    PyObject *given = key == NULL ? NULL : PyDict_GetItemWithError(pending, key);
+    Py_XINCREF(given);
+    if (given != NULL && PyDict_DelItem(pending, key) == 0) {
+        if (PyExceptionInstance_Check(given))
+            Py_INCREF(exception = given);
+        else
+            exception = PyObject_CallObject(given, NULL);
+    }
+    if (exception != NULL && !PyExceptionInstance_Check(exception)) {
+        PyErr_SetString(PyExc_TypeError, "exceptions must derive from BaseException");
+        Py_CLEAR(exception);
+    }
+    Py_XDECREF(given);
+    Py_XDECREF(key);
+    return exception;
+}
+
+/* Raises what lt_interrupt was given with the code.  What a signal handler raised meanwhile is its
+ * context.  All in C: a handler that raises between two steps of Python would take its place. */
+static void lt_raise_expelled(PyObject *holder, int code)
 {
     PyObject *type, *raised, *traceback;
     PyErr_Fetch(&type, &raised, &traceback);
-    PyErr_NormalizeException(&type, &raised, &traceback);
-    if (traceback != NULL)
-        PyException_SetTraceback(raised, traceback);
-    PyObject *done = PyObject_CallMethod(self, "_raise_expelled", "iO", code, raised);
-    if (done == NULL) {
-        Py_XDECREF(type), Py_XDECREF(raised), Py_XDECREF(traceback);
+    PyObject *pending = PyObject_GetAttrString(holder, "_pending");
+    PyObject *exception = pending == NULL ? NULL : lt_take_pending(pending, code);
+    Py_XDECREF(pending);
+    if (exception == NULL) {
+        if (PyErr_Occurred())
+            Py_XDECREF(type), Py_XDECREF(raised), Py_XDECREF(traceback);
+        else
+            PyErr_Restore(type, raised, traceback);
         return;
     }
-    Py_DECREF(done);
-    PyErr_Restore(type, raised, traceback);
+    PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);
+    if (type != NULL) {
+        PyErr_NormalizeException(&type, &raised, &traceback);
+        if (traceback != NULL)
+            PyException_SetTraceback(raised, traceback);
+        if (raised != exception) {
+            Py_INCREF(raised);
+            PyException_SetContext(exception, raised);
+        }
+    }
+    Py_XDECREF(type), Py_XDECREF(raised), Py_XDECREF(traceback);
+    Py_DECREF(exception);
 }
 
 /* Waits in C for as long as all goes well, and goes on in Python, where signals are handled and
- * exceptions raised. */
-LT_COLD static PyObject *lt_wait_for(PyObject *self, int awaited, unsigned marks)
+ * exceptions raised: the holder's `_go_on`.  `_pending` is what _expel.py keeps for lt_interrupt.
+ * Here the wait ends, whatever is raised. */
+static PyObject *lt_wait_for(PyObject *holder, lt__wait *wait, unsigned marks, bool passes)
+{
+    int status = lt_ffi_wait_on(wait, marks, LT_BRIEF, passes);
+    if (status == LT_ACQUIRED)
+        Py_RETURN_TRUE;
+    if (status == LT_TIMED_OUT)
+        Py_RETURN_FALSE;
+    PyObject *address = PyLong_FromVoidPtr(wait), *result = NULL;
+    if (address != NULL)
+        result = PyObject_CallMethod(holder, "_go_on", "OIiO", address, marks, status,
+                                     passes ? Py_True : Py_False);
+    Py_XDECREF(address);
+    int code = lt__wait_end(wait);
+    if (code != 0) {
+        Py_CLEAR(result);
+        lt_raise_expelled(holder, code);
+    }
+    return result;
+}
+
+LT_COLD static PyObject *lt_object_wait(PyObject *self, int awaited, unsigned marks)
 {
     lt__wait wait;
     lt_ffi_prepare(&wait, lt_lock_of(self), awaited, LT_FOREVER, lt_now());
-    int status = lt_ffi_wait_on(&wait, marks, LT_BRIEF, false);
-    if (status == LT_ACQUIRED)
-        Py_RETURN_TRUE;
-    PyObject *address = PyLong_FromVoidPtr(&wait), *result = NULL;
-    if (address != NULL)
-        result = PyObject_CallMethod(self, "_go_on", "OIi", address, marks, status);
-    Py_XDECREF(address);
-    int code = lt__wait_end(&wait);
-    if (result == NULL && code != 0)
-        lt_raise_both(self, code);
-    return result;
+    return lt_wait_for(self, &wait, marks, false);
 }
 
 /* What the arguments of acquire ask for, where they are the usual ones. */

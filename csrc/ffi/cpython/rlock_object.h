@@ -10,7 +10,7 @@ static PyObject *lt_rlock_take(PyObject *self)
     if (status == LT_ACQUIRED)
         return lt_bool(true);
     if (status == LT_TIMED_OUT)
-        return lt_wait_for(self, LT_FOR_RLOCK, 0);
+        return lt_object_wait(self, LT_FOR_RLOCK, 0);
     return lt_call_python(self, "_acquire", NULL, 0, NULL);
 }
 

@@ -7,6 +7,10 @@
 #include "bias.h"
 #include "thread_start.h"
 
+/* Nothing is to be held. */
+static void (*const lt_interpreter_before_fork)(void) = NULL;
+static void (*const lt_interpreter_after_fork_in_parent)(void) = NULL;
+
 #define LT_API "cffi"
 
 #endif
