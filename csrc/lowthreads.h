@@ -467,6 +467,9 @@ static inline lt_lock *lt_handle_running(lt_handle *handle)
 /* A thread that a fork left behind is done, in the child. */
 lt_handle_progress lt_handle_progress_of(lt_handle *handle);
 
+/* Whether the calling thread was started here. */
+bool lt_thread_is_ours(void);
+
 /* A handle of the calling thread beside the one that it was started with, and done when the thread
  * ends, too: only for threads started here (NULL for others, or without memory).  It is not
  * LT_RUNNING until its `running` is taken, by the thread.  The caller gets a reference. */

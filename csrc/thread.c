@@ -130,6 +130,11 @@ struct lt__start {
     uint32_t generation;
 };
 
+bool lt_thread_is_ours(void)
+{
+    return current != NULL;
+}
+
 lt__thread *lt__thread_self(void)
 {
     return current;

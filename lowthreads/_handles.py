@@ -174,14 +174,12 @@ def start_joinable_thread(
     refuse_when_closed()
     if handle is None:
         handle = _ThreadHandle()
-    shim = handle._shim
-    if not lib.lt_handle_claim(shim):
-        raise RuntimeError("thread already started")
-    address = int(ffi.cast("uintptr_t", shim))
+    encoded = None if name is None else encode_name(name)
+    address = int(ffi.cast("uintptr_t", handle._shim))
     if awaited:
         _awaited.add(handle)
     try:
-        launch(function, (), None, size, address, None if name is None else encode_name(name))
+        launch(function, (), None, size, address, encoded)
     except BaseException:
         if awaited:
             _awaited.discard(handle)
@@ -264,9 +262,8 @@ def _set_sentinel() -> LockMethods:
 
     Source: `_thread._set_sentinel`, up to 3.12.
     """
-    shim = lib.lt_handle_of_self()
-    if shim == ffi.NULL:  # not one of lowthreads' threads: it is released by hand
-        shim = lib.lt_handle_new()
+    # One of a thread that isn't lowthreads' is released by hand.
+    shim = lib.lt_handle_of_self() if lib.lt_thread_is_ours() else lib.lt_handle_new()
     if shim == ffi.NULL:
         raise MemoryError
     return _Sentinel(shim)

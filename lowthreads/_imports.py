@@ -30,8 +30,8 @@ def _waits_there(frame: FrameType | None) -> bool:
 
 def awaited_imports() -> list[Import]:
     """Return them, from one moment for each."""
-    blocking: Any = sys.modules["_frozen_importlib"]._blocking_on
-    found = []
+    blocking: Any = getattr(sys.modules.get("_frozen_importlib"), "_blocking_on", {})  # at the end
+    found: list[Import] = []
     idents = list(getattr(blocking, "data", blocking))
     frames = sys._current_frames() if idents else {}
     for ident in idents:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from functools import wraps
+from operator import index
 from typing import TYPE_CHECKING, NoReturn
 
 from ._errors import raise_count_overflow, raise_orphaned, raise_release_unacquired
@@ -139,6 +140,7 @@ class RLockMethods:
         if not isinstance(state, tuple):
             raise TypeError(f"argument must be a tuple, not {type(state).__name__}")
         levels, _owner = state
+        levels = index(levels)
         if not 0 <= levels <= lib.LT_RLOCK_MAX:
             raise OverflowError(f"lock count {levels} is out of range")
         if levels == 0:  # from a pickler that read it off the lock's repr

@@ -2,7 +2,7 @@
 
 `start_thread(function, args, kwargs, stack_size, handle, name)` returns the thread's ident,
 or an errno, negative.  `kwargs` and `name` (bytes for the operating system) may be None;
-`handle` is the address of a claimed `lt_handle`, or 0.
+`handle` is the address of an `lt_handle`, or 0; it is claimed, in one step with the start.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from ._dump import RUNS_NO_PYTHON, is_watchdog, tell_threads
 from ._idents import get_ident, main_thread
-from ._lib import ffi, lib
+from ._lib import lib
 from ._lock import allocate_lock
 from ._timeout import check_timeout
 from ._wait import FOREVER
@@ -72,7 +72,7 @@ def _others() -> int:
     known = frames.keys() | {wait.ident for wait in waits()}
     known -= {get_ident(), main_thread()}
     # Who started a thread that runs Python can't be told, so this may count too few.
-    hidden = max(lib.lt_census_count() - _is_ours() - len(known), 0)
+    hidden = max(lib.lt_census_count() - lib.lt_thread_is_ours() - len(known), 0)
     return hidden + sum(not is_watchdog(frames.get(ident)) for ident in known)
 
 
@@ -83,12 +83,3 @@ def _stragglers() -> list[Straggler]:
         *(Straggler(ident, name_of(ident), doing) for ident, doing in told.items()),
         *[Straggler(None, "a thread", RUNS_NO_PYTHON)] * (others - len(told)),
     ]
-
-
-def _is_ours() -> bool:
-    """Whether lowthreads started the calling thread."""
-    handle = lib.lt_handle_of_self()
-    if handle == ffi.NULL:
-        return False
-    lib.lt_handle_drop(handle)
-    return True

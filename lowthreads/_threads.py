@@ -13,18 +13,18 @@ from __future__ import annotations
 
 import atexit
 import sys
-from errno import ECANCELED
+from contextlib import suppress
+from errno import EALREADY, ECANCELED
+from functools import lru_cache
 from operator import index
 from typing import Any, Callable, NoReturn, overload
 
 from ._errors import raise_at_shutdown, raise_cannot_start
-from ._host import threads_allowed
+from ._host import _is_main_interpreter, host, threads_allowed
 from ._idents import get_ident, main_thread
 from ._lib import lib
 from ._start import start_thread
 from ._wait import others_are_stopped
-
-_STACK_MIN = 32768
 
 _audit = sys.audit
 
@@ -57,6 +57,8 @@ def launch(
     ident = start_thread(function, args, kwargs, size, handle, name)
     if ident == -ECANCELED:
         raise_at_shutdown()
+    if ident == -EALREADY:
+        raise RuntimeError("thread already started")
     if ident < 0:
         raise_cannot_start(-ident, size)
     if _closing and get_ident() == main_thread():
@@ -133,7 +135,7 @@ def stack_size(size: int = 0, /) -> int:
 
     Args:
         size: in bytes; 0, also when left out, for the platform's default; otherwise at
-            least 32,768 and what the platform asks for.
+            least 32,768 and what the platform and the interpreter ask for.
 
     Returns:
         The size that was set before.
@@ -155,15 +157,30 @@ def check_stack_size(size: int) -> int:
         raise OverflowError("Python int too large to convert to C ssize_t")
     if new < 0:
         raise ValueError("size must be 0 or a positive value")
-    if new > 0 and (new < _STACK_MIN or not lib.lt_stack_size_valid(new)):
+    if new > 0 and (new < _least_stack_size() or not lib.lt_stack_size_valid(new)):
         raise ValueError(f"size not valid: {new} bytes")
     return new
+
+
+@lru_cache
+def _least_stack_size() -> int:
+    """Return what the interpreter asks for its own threads: in less, 3.15 can't run anything."""
+    before = host.stack_size()
+    try:
+        for size in range(32768, 1 << 20, 4096):
+            with suppress(ValueError):
+                host.stack_size(size)
+                return size
+        return 1 << 20
+    finally:
+        host.stack_size(before)
 
 
 def _close() -> None:
     global _closing
     _closing = True
-    lib.lt_census_close(main_thread())
+    if _is_main_interpreter():  # the end of another one is not the end of threads
+        lib.lt_census_close(main_thread())
     lib.lt_ffi_await_arrivals()
 
 

@@ -331,8 +331,8 @@ def test_a_wait_that_a_handler_interrupts_ends_after_it(way: str, raises: bool) 
 @posix
 @pytest.mark.parametrize("way", [*WAYS, "join"])
 def test_an_interrupt_is_not_lost_to_a_handler_that_raises_at_any_moment(way: str) -> None:
-    # In another process, for whose main thread a signal may come late.  PyPy drops an exception that
-    # is on its way when a handler raises: so there the handler's may be all that comes out.
+    # In another process, for whose main thread a signal may come late.  PyPy drops an exception
+    # that is on its way when a handler raises: so there the handler's may be all that comes out.
     run_child(
         """
         import random, signal, sys, time

@@ -100,6 +100,7 @@ void lt_handle_finish(lt_handle *);              /* never blocks */
 uintptr_t lt_handle_ident(lt_handle *);          /* never blocks */
 lt_lock *lt_handle_running(lt_handle *);         /* never blocks */
 int lt_handle_progress_of(lt_handle *);          /* never blocks */
+bool lt_thread_is_ours(void);                    /* never blocks */
 lt_handle *lt_handle_of_self(void);              /* never blocks */
 
 size_t lt_thread_name_max(void);                 /* never blocks */

@@ -3,6 +3,8 @@
 #ifndef LT_GLUE_H
 #define LT_GLUE_H
 
+#include <errno.h>
+
 #include "lowthreads.h"
 #include "lt_api.h"
 #include "lt_waits.h"
@@ -99,6 +101,15 @@ static bool lt_ffi_rlock_release(lt_rlock *rlock)
     bool released = lt_rlock_release(rlock);
     lt_end_release(wakes);
     return released;
+}
+
+/* Claims the handle, which may be NULL, and starts the thread, in one step for Python. */
+static int lt_claim_and_start(lt_thread_body body, void *arg, size_t stack_size, lt_handle *handle,
+                              uintptr_t *ident)
+{
+    if (handle != NULL && !lt_handle_claim(handle))
+        return EALREADY;
+    return lt_thread_start(body, arg, stack_size, handle, ident);
 }
 
 #include "interpreter.h"

@@ -181,7 +181,7 @@ static void give_result(void *arg, uint32_t generation)
     int *result = arg;
     lt_census_arrive(generation);
     lt_handle *mine = lt_handle_of_self();
-    CHECK(mine == handles[result - results]);
+    CHECK(mine != NULL && mine != handles[result - results]);
     CHECK(lt_handle_ident(mine) == lt_thread_ident());
     lt_handle_drop(mine);
     *result = (int)(result - results) + 1;

@@ -11,6 +11,7 @@
 #include <Python.h>
 
 #include "lowthreads.h"
+#include "lt_thread.h"
 #include "lt_waits.h"
 
 #undef Py_BEGIN_ALLOW_THREADS
@@ -119,15 +120,19 @@ static void lt_let_entries(void)
 }
 
 /* Makes a thread of our own one that the interpreter knows, for as long as it lives: its
- * thread state, and the thread-locals in it, end with lt_leave. */
-static inline void lt_enter(PyInterpreterState *interpreter)
+ * thread state, and the thread-locals in it, end with lt_leave.  False: no memory for that. */
+static inline bool lt_enter(PyInterpreterState *interpreter)
 {
     lt_hold_entries();
     PyThreadState *state = PyThreadState_New(interpreter);
     lt_let_entries();
-    if (state == NULL)
-        Py_FatalError(LT_MODULE ": no memory for a thread state");
+    if (state == NULL) {
+        static const char message[] = LT_MODULE ": a new thread ends: no memory for its state\n";
+        lt__write(2, message, sizeof message - 1);
+        return false;
+    }
     PyEval_RestoreThread(state);
+    return true;
 }
 
 /* A thread state that its own thread made is the one that PyGILState knows, as if it had been

@@ -59,8 +59,12 @@ static void lt_call_report(lt_call *call)
 static void lt_thread_call(void *arg, uint32_t generation)
 {
     lt_call *call = arg;
-    lt_enter(call->interpreter);
+    bool entered = lt_enter(call->interpreter);
     lt_census_arrive(generation);
+    if (!entered) { /* what it was to call stays: it takes the interpreter to free it */
+        lt_census_leave(generation);
+        return;
+    }
     if (call->name != NULL)
         lt_thread_set_name(PyBytes_AsString(call->name)); /* a name is worth no failure */
     PyObject *result = PyObject_Call(call->function, call->args, call->kwargs);
@@ -82,7 +86,7 @@ static PyObject *lt_some(PyObject *object)
 }
 
 /* start_thread(function, args, kwargs or None, stack_size, address of the lt_handle or 0,
- * name or None), whose arguments Python has checked.  Returns the thread's ident, or an
+ * name or None), which claims the handle, and whose arguments Python has checked.  Returns the thread's ident, or an
  * errno, negative. */
 static PyObject *lt_start_thread(PyObject *module, PyObject *const *args, Py_ssize_t count)
 {
@@ -102,7 +106,7 @@ static PyObject *lt_start_thread(PyObject *module, PyObject *const *args, Py_ssi
     call->module = lt_some(module);
     call->interpreter = PyInterpreterState_Get();
     uintptr_t ident = 0;
-    int error = lt_thread_start(lt_thread_call, call, stack_size, handle, &ident);
+    int error = lt_claim_and_start(lt_thread_call, call, stack_size, handle, &ident);
     if (error != 0)
         lt_call_free(call);
     return PyLong_FromLongLong(error == 0 ? (long long)ident : -(long long)error);

@@ -31,7 +31,7 @@ static void lt_thread_call(void *key, uint32_t generation)
 static int64_t lt_ffi_thread_start(uintptr_t key, size_t stack_size, lt_handle *handle)
 {
     uintptr_t ident = 0;
-    int error = lt_thread_start(lt_thread_call, (void *)key, stack_size, handle, &ident);
+    int error = lt_claim_and_start(lt_thread_call, (void *)key, stack_size, handle, &ident);
     return error == 0 ? (int64_t)ident : -(int64_t)error;
 }
 
