@@ -140,7 +140,6 @@ lt_status lt__event_wait_on(lt__wait *wait)
     lt_event *event = wait->record.event;
     sleeper self;
     bool woken = true;
-    self.listed = false;
     self.wait = wait;
     lt_parker_init(&self.parker);
     if (join_unless_set(event, &self)) {

@@ -26,6 +26,7 @@ from marks import counts_threads
 
 import lowthreads
 from lowthreads import TIMEOUT_MAX, allocate_lock
+from lowthreads._host import host
 from support import Threads, released_if_awaited, run_threads, wait_until
 
 SECOND = 10**9
@@ -583,6 +584,19 @@ def test_stack_size_refuses(
     assert info.type is error
     assert message is None or str(info.value) == message
     assert current_stack_size() == before
+
+
+@pytest.mark.usefixtures("_stack_size")
+def test_what_the_interpreter_refuses_for_its_own_threads_is_refused() -> None:
+    for size in range(32768, 131072, 4096):
+        before = host.stack_size()
+        try:
+            host.stack_size(size)
+        except ValueError:
+            with pytest.raises(ValueError, match=f"size not valid: {size} bytes"):
+                lowthreads.stack_size(size)
+        finally:
+            host.stack_size(before)
 
 
 @pytest.mark.usefixtures("_stack_size")

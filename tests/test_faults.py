@@ -168,6 +168,7 @@ def test_no_memory() -> None:
             handle = lowthreads._ThreadHandle()
             lowthreads.start_joinable_thread(lambda: None, handle).join()
             run_threads(lambda: threading.get_ident())
+            run_threads(lowthreads._set_sentinel)
             wait_until(lambda: lowthreads._count() == 0)
 
         all_paths()

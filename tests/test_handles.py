@@ -350,6 +350,22 @@ def test_thousands_of_handles_leave_nothing_behind() -> None:
         """)
 
 
+def test_a_start_that_is_refused_leaves_the_handle_as_it_was() -> None:
+    class Name(str):
+        __slots__ = ()
+
+        def encode(self, *_: object) -> bytes:
+            raise LookupError
+
+    handle = lowthreads._ThreadHandle()
+    with pytest.raises(LookupError):
+        start_joinable_thread(int, handle, name=Name("name"))
+    with pytest.raises(RuntimeError, match="thread not started"):
+        handle.join()
+    start_joinable_thread(int, handle).join()
+    assert handle.is_done()
+
+
 # ---- _set_sentinel
 
 

@@ -451,7 +451,7 @@ def test_acquire_restore_waits_until_it_is_free(rlock: RLock) -> None:
         assert rlock._release_save() == state
 
 
-@pytest.mark.parametrize("state", [None, 1, "ab", [1, 2], (), (1,), (1, 2, 3), ("a", 1)])
+@pytest.mark.parametrize("state", [None, 1, "ab", [1, 2], (), (1,), (1, 2, 3), ("a", 1), (0.5, 1)])
 def test_acquire_restore_refuses_what_is_no_state(rlock: RLock, state: Any) -> None:
     with pytest.raises((TypeError, ValueError)):
         rlock._acquire_restore(state)

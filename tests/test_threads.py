@@ -649,6 +649,33 @@ def test_thousands_of_threads_leave_nothing_behind() -> None:
         """)
 
 
+@pytest.mark.skipif(PYPY, reason="it has no subinterpreters")
+def test_the_end_of_another_interpreter_is_not_the_end_of_threads() -> None:
+    child = run_child("""
+        import sys
+        from lowthreads import start_joinable_thread
+
+        source = f"import sys; sys.path[:] = {sys.path!r}; import lowthreads"
+        if sys.version_info >= (3, 13):
+            import _interpreters as interpreters
+            other = interpreters.create("legacy")
+            assert interpreters.exec(other, source) is None
+        else:
+            import _xxsubinterpreters as interpreters
+            other = interpreters.create(isolated=False)
+            interpreters.run_string(other, source)
+        interpreters.destroy(other)
+        results = []
+
+        def start():
+            start_joinable_thread(lambda: results.append("started")).join()
+
+        start_joinable_thread(start).join()
+        print(results)
+        """)
+    assert child.stdout == "['started']\n"
+
+
 @pytest.mark.skipif(PYPY or sys.version_info < (3, 12), reason="they came with CPython 3.12")
 @pytest.mark.parametrize("allowed", [True, False])
 def test_an_interpreter_without_threads_gets_none(allowed: bool) -> None:
