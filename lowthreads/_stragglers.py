@@ -6,6 +6,7 @@ import sys
 from typing import NamedTuple
 
 from ._dump import RUNS_NO_PYTHON, is_watchdog, tell_threads
+from ._host import host
 from ._idents import get_ident, main_thread
 from ._lib import lib
 from ._lock import allocate_lock
@@ -71,8 +72,9 @@ def _others() -> int:
     frames = sys._current_frames()
     known = frames.keys() | {wait.ident for wait in waits()}
     known -= {get_ident(), main_thread()}
-    # Who started a thread that runs Python can't be told, so this may count too few.
-    hidden = max(lib.lt_census_count() - lib.lt_thread_is_ours() - len(known), 0)
+    # Some run no Python.  One that was started by other C code isn't counted, and may hide one.
+    started = lib.lt_census_count() + host._count() - (get_ident() != main_thread())
+    hidden = max(started - len(known), 0)
     return hidden + sum(not is_watchdog(frames.get(ident)) for ident in known)
 
 

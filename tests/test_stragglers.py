@@ -106,3 +106,33 @@ def test_wrong_timeouts() -> None:
         lowthreads.shutdown(1e300)
     with pytest.raises(TypeError):
         lowthreads.shutdown("1")  # type: ignore[arg-type]
+
+
+def test_those_of_the_interpreters_own_module_are_told_too() -> None:
+    child = run_child("""
+        import _thread, os, sys, time
+        from lowthreads import shutdown, start_joinable_thread, start_new_thread
+        from support import wait_until
+
+        def run_for_ever():
+            running.append(True)
+            while True:
+                sum(range(100))
+
+        def tell():
+            told.append([each.doing.partition(" at ")[0] for each in shutdown(0)])
+
+        running, told = [], []
+        _thread.start_new_thread(run_for_ever, ())
+        _thread.start_new_thread(time.sleep, (60,))
+        wait_until(lambda: running and _thread._count() == 2)
+        start_new_thread(time.sleep, (60,))
+        tell()
+        start_joinable_thread(tell).join()
+        for each in told:
+            print(*sorted(each), sep=", ")
+        sys.stdout.flush()
+        os._exit(0)
+        """)
+    first, second = child.stdout.splitlines()
+    assert first == second == "runs, runs no Python code, runs no Python code"

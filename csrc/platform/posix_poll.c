@@ -21,14 +21,14 @@ typedef struct identity {
 
 static int pipe_out = -1;
 static lt_atomic_uptr pipe_in; /* the descriptor plus one; 0: none */
-static identity pipe_identity; /* of both ends */
+static identity pipe_identity; /* of both ends; stored before pipe_in, for who wakes */
 static int forward = -1;
 static int stale[2] = {-1, -1}; /* a pipe that is no longer used: closed when there is another one */
 static identity stale_identity;
 
 static int writing_end(void)
 {
-    return (int)lt_load_uptr(&pipe_in) - 1;
+    return (int)lt_load_uptr_acquire(&pipe_in) - 1;
 }
 
 static bool identify(int fd, identity *found)
@@ -89,7 +89,7 @@ int lt_signals_fd(void)
         return -1;
     }
     pipe_out = ends[0];
-    lt_store_uptr(&pipe_in, (uintptr_t)ends[1] + 1);
+    lt_store_uptr_release(&pipe_in, (uintptr_t)ends[1] + 1);
     close_stale();
     return ends[1];
 }
