@@ -73,7 +73,7 @@ def _others() -> int:
     known = frames.keys() | {wait.ident for wait in waits()}
     known -= {get_ident(), main_thread()}
     # Some run no Python.  One that was started by other C code isn't counted, and may hide one.
-    started = lib.lt_census_count() + host._count() - (get_ident() != main_thread())
+    started: int = lib.lt_census_count() + host._count() - (get_ident() != main_thread())
     hidden = max(started - len(known), 0)
     return hidden + sum(not is_watchdog(frames.get(ident)) for ident in known)
 

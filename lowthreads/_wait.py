@@ -155,7 +155,7 @@ else:
             return _has_taken(_wait_as_main(wait, None, marks, passes), take_back)
 
         try:
-            return _ended(wait, partial(_ended, wait, partial(_ended, wait, step)))
+            return _ended(wait, lambda: _ended(wait, lambda: _ended(wait, step)))
         finally:
             pending.pop(_wait_end(wait), None)
 
