@@ -344,6 +344,7 @@ def test_an_interrupt_is_not_lost_to_a_handler_that_raises_at_any_moment(way: st
             pass
 
         def handle(*_):
+            handled.append(True)
             raise FromHandler
 
         def send():
@@ -359,9 +360,10 @@ def test_an_interrupt_is_not_lost_to_a_handler_that_raises_at_any_moment(way: st
                 sent.append(number)
 
         main, way, lock, asked, sent = get_ident(), sys.argv[1], held(), 0, []
+        handled = []
 
         def await_signal():
-            while len(sent) < asked:
+            while len(sent) < asked or len(handled) < asked:
                 time.sleep(0.00002)
 
         handler = start_joinable_thread(lock.acquire)
