@@ -19,7 +19,7 @@ from typing import Callable
 _GRACE = 3.0  # seconds between the one and the other
 
 
-def _where(ident: int, depth: int = 12) -> str:
+def _where(ident: int, depth: int = 16) -> str:
     frame = sys._current_frames().get(ident)
     if frame is None:
         return "its thread is gone"
