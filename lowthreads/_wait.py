@@ -145,7 +145,7 @@ else:
                 try:
                     raise_expelled(status)
                 finally:
-                    del pending[status]
+                    pending.pop(status, None)
             return taken
         # If a handler raises, the wait ends with this frame at the latest.
         wait = ffi.gc(ffi.new(_WAIT), _wait_end)

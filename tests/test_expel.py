@@ -15,6 +15,7 @@ from typing import Any, Callable
 import pytest
 
 from lowthreads import RLock, allocate_lock, get_ident, interrupt, start_joinable_thread, waits
+from lowthreads._lib import lib
 from support import Threads, await_waiter, run_child, wait_until
 
 EXPULSIONS = int(os.environ.get("LOWTHREADS_EXPULSIONS", "2000"))
@@ -121,6 +122,16 @@ def test_a_thread_that_does_not_wait_is_left_alone() -> None:
 def test_wrong_arguments_are_refused(ident: Any, exception: Any, error: type[Exception]) -> None:
     with pytest.raises(error):
         interrupt(ident, exception)
+
+
+def test_a_wait_that_another_interpreter_interrupts_ends_as_its_time_does() -> None:
+    lock = held()
+    threads = Threads(lambda: lock.acquire(timeout=60))
+    (ident,) = threads.idents
+    await_wait(ident)
+    assert lib.lt_interrupt(ident, -1, lib.lt_ffi_new_code())
+    assert threads.results() == [False]
+    lock.release()
 
 
 def test_who_waits_behind_one_that_is_expelled_goes_on() -> None:

@@ -92,8 +92,9 @@ static PyObject *lt_take_pending(PyObject *pending, int code)
 }
 
 /* Raises what lt_interrupt was given with the code.  What a signal handler raised meanwhile is its
- * context.  All in C: a handler that raises between two steps of Python would take its place. */
-static void lt_raise_expelled(PyObject *holder, int code)
+ * context.  All in C: a handler that raises between two steps of Python would take its place.
+ * Returns false if there is nothing to raise: another interpreter's thread interrupted. */
+static bool lt_raise_expelled(PyObject *holder, int code)
 {
     PyObject *type, *raised, *traceback;
     PyErr_Fetch(&type, &raised, &traceback);
@@ -101,11 +102,12 @@ static void lt_raise_expelled(PyObject *holder, int code)
     PyObject *exception = pending == NULL ? NULL : lt_take_pending(pending, code);
     Py_XDECREF(pending);
     if (exception == NULL) {
-        if (PyErr_Occurred())
+        if (PyErr_Occurred()) {
             Py_XDECREF(type), Py_XDECREF(raised), Py_XDECREF(traceback);
-        else
-            PyErr_Restore(type, raised, traceback);
-        return;
+            return true;
+        }
+        PyErr_Restore(type, raised, traceback);
+        return false;
     }
     PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);
     if (type != NULL) {
@@ -119,6 +121,7 @@ static void lt_raise_expelled(PyObject *holder, int code)
     }
     Py_XDECREF(type), Py_XDECREF(raised), Py_XDECREF(traceback);
     Py_DECREF(exception);
+    return true;
 }
 
 /* Waits in C for as long as all goes well, and goes on in Python, where signals are handled and
@@ -137,10 +140,8 @@ static PyObject *lt_wait_for(PyObject *holder, lt__wait *wait, unsigned marks, b
                                      passes ? Py_True : Py_False);
     Py_XDECREF(address);
     int code = lt__wait_end(wait);
-    if (code != 0) {
+    if (code != 0 && lt_raise_expelled(holder, code))
         Py_CLEAR(result);
-        lt_raise_expelled(holder, code);
-    }
     return result;
 }
 
