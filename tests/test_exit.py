@@ -32,6 +32,7 @@ from lowthreads import _count, allocate_lock, get_ident, start_new_thread
 from support import await_waiter, wait_until
 
 number = int(sys.argv[1])  # of this exit
+sys.setswitchinterval(1e-4)  # more happens until the end, and sooner
 
 def held():
     lock = allocate_lock()
