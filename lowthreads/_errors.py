@@ -5,7 +5,6 @@ from __future__ import annotations
 import builtins
 import os
 import sys
-from pathlib import Path
 from typing import NoReturn
 
 FinalizationError: type[RuntimeError] = getattr(builtins, "PythonFinalizationError", RuntimeError)
@@ -43,30 +42,31 @@ def _limits(stack_size: int) -> list[str]:
     except (ImportError, AttributeError, OSError, ValueError):
         pass
     for folder in _cgroups():
-        try:
-            most = (folder / "pids.max").read_text().strip()
-            now = (folder / "pids.current").read_text().strip()
-        except OSError:
-            continue
-        found.append(f"cgroup pids.max {most}, pids.current {now}")
+        most, now = _read(f"{folder}/pids.max"), _read(f"{folder}/pids.current")
+        if most and now:
+            found.append(f"cgroup pids.max {most}, pids.current {now}")
     return found
 
 
-def _cgroups() -> list[Path]:
+def _cgroups() -> list[str]:
     """The folders of the process's cgroup that limit the number of threads."""
     if not sys.platform.startswith("linux"):  # Wine shows Linux's files
         return []
-    try:
-        lines = Path("/proc/self/cgroup").read_text().splitlines()
-    except OSError:
-        return []
     folders = []
-    for line in lines:
+    for line in _read("/proc/self/cgroup").splitlines():
         _number, controllers, path = line.split(":", 2)
         if not controllers or "pids" in controllers.split(","):
-            root = Path("/sys/fs/cgroup", *(["pids"] if controllers else []))
-            folders.append(root / path.lstrip("/"))
+            folders.append(f"/sys/fs/cgroup{'/pids' if controllers else ''}{path.rstrip('/')}")
     return folders
+
+
+def _read(path: str) -> str:
+    """Return what is in a file, but for whitespace around it; nothing if it can't be read."""
+    try:
+        with open(path) as file:
+            return file.read().strip()
+    except OSError:
+        return ""
 
 
 def raise_cannot_start(errno: int, stack_size: int) -> NoReturn:

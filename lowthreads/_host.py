@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import _thread as _found
 import sys
-import traceback
 from types import ModuleType
 from typing import Any, NamedTuple, cast
 
@@ -40,6 +39,8 @@ def _own_excepthook(args: Any, /) -> None:
     """
     if type(args) is not _ExceptHookArgs:
         raise TypeError("_thread.excepthook argument type must be ExceptHookArgs")
+    import traceback
+
     exc_type, exc_value, exc_traceback, thread = args
     if exc_type is SystemExit:
         return
