@@ -161,8 +161,8 @@ def machines(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS)
 def exits(session: nox.Session) -> None:
-    """The interpreter's exit with threads in every state, 300 times each."""
-    run_longer(session, "tests/test_exit.py", 1800, LOWTHREADS_EXITS="300")
+    """The interpreter's exit with threads in every state, 1,000 times each."""
+    run_longer(session, "tests/test_exit.py", 3600, LOWTHREADS_EXITS="1000")
 
 
 @nox.session(python=PYTHONS)
