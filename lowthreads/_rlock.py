@@ -16,7 +16,7 @@ from ._expel import pending
 from ._lib import RLockHandle, document_natives, ffi, lib, native, own_methods
 from ._lock import full_name
 from ._timeout import DEFAULT, UNBOUNDED, check_timeout
-from ._wait import FOREVER, go_on, wait
+from ._wait import FOREVER, goes_on, wait
 
 _try = lib.lt_rlock_try_marked
 _release = lib.lt_ffi_rlock_release
@@ -174,19 +174,11 @@ elif sys.implementation.name == "cpython":
         _release = RLockMethods.release
         _refuse = RLockMethods._refuse
         _pending = pending
+        _go_on = goes_on(_settle, _undo)
 
         @property
         def _handle(self):
             return _cast(_POINTER, self._address)
-
-        def _go_on(self, address, marks, status, passes):
-            handle = self._handle
-            _settle(handle)
-            try:
-                return go_on(address, marks | _FRESH, status, passes)
-            except BaseException:
-                _undo(handle)
-                raise
 
 else:
     from ._bias import Biased

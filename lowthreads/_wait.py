@@ -98,6 +98,21 @@ def go_on(address: int, marks: int, status: int, passes: bool) -> bool:
     return _has_taken(status, lambda: lib.lt_ffi_take_back(wait, marks & ~_FRESH))
 
 
+def goes_on(settle: Callable[[Any], object], undo: Callable[[Any], object]) -> Callable[..., bool]:
+    """Return a lock's method `_go_on`: as `go_on`, and if it raises, the lock is not taken."""
+
+    def _go_on(self: Any, address: int, marks: int, status: int, passes: bool) -> bool:
+        handle = self._handle
+        settle(handle)
+        try:
+            return go_on(address, marks | _FRESH, status, passes)
+        except BaseException:
+            undo(handle)
+            raise
+
+    return _go_on
+
+
 def _wait_as_main(wait: Any, status: int | None, marks: int, passes: bool) -> int:
     """Wait as the thread that runs handlers of signals; `status` is None if it only begins."""
 
