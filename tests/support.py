@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import gc
 import os
 import platform
 import queue
@@ -118,6 +119,11 @@ def run_child(
         report = _report(stdout, stderr)
         raise AssertionError(f"the child's exit status is {child.returncode}\n{report}")
     return subprocess.CompletedProcess(child.args, child.returncode, stdout, stderr)
+
+
+def collect_at_the_end() -> None:
+    """Leave cycles of objects to the end of the interpreter: none is found by chance before."""
+    gc.set_threshold(1 << 30)
 
 
 def environment() -> dict[str, str]:

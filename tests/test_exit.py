@@ -315,7 +315,7 @@ REFUSAL = getattr(builtins, "PythonFinalizationError", RuntimeError).__name__
 def test_a_thread_that_can_not_end_any_more_is_not_joined() -> None:
     child = run_child("""
         from lowthreads import start_joinable_thread
-        from support import wait_until
+        from support import collect_at_the_end, wait_until
 
         class Joined:
             def __init__(self, function):
@@ -335,6 +335,7 @@ def test_a_thread_that_can_not_end_any_more_is_not_joined() -> None:
             while True:
                 pass
 
+        collect_at_the_end()
         wait_until(Joined(int).handle.is_done)
         Joined(run_for_ever)
         """)
@@ -350,6 +351,7 @@ def test_a_thread_that_could_not_run_any_more_is_not_started(start: str) -> None
         """
         import sys
         from lowthreads import start_joinable_thread, start_new_thread
+        from support import collect_at_the_end
 
         class Starting:
             def __init__(self):
@@ -361,6 +363,7 @@ def test_a_thread_that_could_not_run_any_more_is_not_started(start: str) -> None
                 except RuntimeError as error:
                     print(type(error).__name__, error)
 
+        collect_at_the_end()
         Starting()
         """,
         start,
@@ -376,7 +379,7 @@ def test_a_lock_that_can_not_be_released_any_more_is_not_waited_for(kind: str) -
         import sys
         import lowthreads
         from lowthreads import start_new_thread
-        from support import wait_until
+        from support import collect_at_the_end, wait_until
 
         kind = getattr(lowthreads, sys.argv[1])
         free, taken = kind(), kind()
@@ -405,6 +408,7 @@ def test_a_lock_that_can_not_be_released_any_more_is_not_waited_for(kind: str) -
 
         start_new_thread(run_for_ever, ())
         wait_until(taken.locked)
+        collect_at_the_end()
         Waiting()
         """,
         kind,
