@@ -36,7 +36,13 @@ using std::atomic_load_explicit;
 using std::atomic_store_explicit;
 #else
 #include <stdatomic.h>
+#ifdef __GLIBC__
+/* In a library that is loaded later, glibc would allocate it at its first use by a thread, and abort
+ * the process if it can't. */
+#define LT_THREAD_LOCAL __attribute__((tls_model("initial-exec"))) _Thread_local
+#else
 #define LT_THREAD_LOCAL _Thread_local
+#endif
 typedef _Atomic(uint32_t) lt_atomic_u32;
 typedef _Atomic(uintptr_t) lt_atomic_uptr;
 #define LT__ORDER(order) memory_order_##order

@@ -23,7 +23,10 @@ static uint32_t survivor_since; /* the oldest generation in which it may have be
 static uintptr_t only_starter;  /* 0: all may start threads; see lt_census_close */
 static uint32_t starting;
 static uint32_t running;
-static lt_parker *sleeper; /* in lt_census_await_arrivals; it is owed one token */
+static struct sleeper { /* in lt_census_await_arrivals; each is owed one token */
+    lt_parker parker;
+    struct sleeper *next;
+} *sleepers;
 
 static void open_gate(void)
 {
@@ -39,9 +42,10 @@ static void close_gate(void)
 static void end_start(void)
 {
     starting--;
-    if (starting == 0 && sleeper != NULL) {
-        lt_unpark(sleeper);
-        sleeper = NULL;
+    while (starting == 0 && sleepers != NULL) {
+        struct sleeper *woken = sleepers;
+        sleepers = woken->next; /* it may be gone once it is woken */
+        lt_unpark(&woken->parker);
     }
 }
 
@@ -80,16 +84,18 @@ void lt_census_close(uintptr_t ident)
 
 void lt_census_await_arrivals(void)
 {
-    lt_parker self;
-    lt_parker_init(&self);
+    struct sleeper self;
+    lt_parker_init(&self.parker);
     close_gate();
     bool must_wait = starting > 0;
-    if (must_wait)
-        sleeper = &self;
+    if (must_wait) {
+        self.next = sleepers;
+        sleepers = &self;
+    }
     open_gate();
     if (must_wait)
-        lt_park(&self, LT_FOREVER, LT_PLAIN);
-    lt_parker_destroy(&self);
+        lt_park(&self.parker, LT_FOREVER, LT_PLAIN);
+    lt_parker_destroy(&self.parker);
 }
 
 uint32_t lt_census_generation(void)
@@ -118,7 +124,9 @@ void lt_census_after_fork(void)
     }
     lt_store(&lt__held, lt_load(&lt__held) + LT__GENERATION_STEP);
     starting = running = 0;
-    sleeper = NULL;
+    sleepers = NULL;
+    if (only_starter != 0)
+        only_starter = survivor;
 }
 
 /* ---- Starting ---------------------------------------------------------------- */

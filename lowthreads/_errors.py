@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import os
 import sys
+from contextlib import suppress
 from typing import NoReturn
 
 FinalizationError: type[RuntimeError] = getattr(builtins, "PythonFinalizationError", RuntimeError)
@@ -71,7 +72,9 @@ def _read(path: str) -> str:
 
 def raise_cannot_start(errno: int, stack_size: int) -> NoReturn:
     """For `start_thread`, when it returns a negative errno."""
-    reason = f"[Errno {errno}] {os.strerror(errno)} ({'; '.join(_limits(stack_size))})"
+    reason = f"[Errno {errno}] {os.strerror(errno)}"
+    with suppress(Exception):  # without memory, for one
+        reason += f" ({'; '.join(_limits(stack_size))})"
     raise RuntimeError(f"can't start new thread: {reason}")
 
 

@@ -26,7 +26,7 @@ _UINTPTR_MAX = 2 * sys.maxsize + 1
 
 Raisable = Union[BaseException, "type[BaseException]"]
 
-pending: dict[int, Raisable] = {}
+pending: dict[int, BaseException] = {}
 
 
 def interrupt(ident: int, exception: Raisable, /) -> bool:
@@ -41,7 +41,7 @@ def interrupt(ident: int, exception: Raisable, /) -> bool:
 
     Args:
         ident: the thread's, as `get_ident` returns it.
-        exception: an exception, or a class of exceptions to make one of there.
+        exception: an exception, or a class of exceptions, of which one is made.
 
     Returns:
         Whether the thread waited, and so the exception is raised there.  If not, nothing
@@ -50,6 +50,7 @@ def interrupt(ident: int, exception: Raisable, /) -> bool:
     Raises:
         TypeError: if `ident` is not an integer, or `exception` is no exception.
         ValueError: if `ident` can't be a thread's.
+        Exception: whatever the class raises when it is called.
 
     Source: lowthreads' own.
     """
@@ -64,8 +65,12 @@ def interrupt_wait(ident: int, since: int, exception: Raisable) -> bool:
     cls = exception if isinstance(exception, type) else type(exception)
     if not issubclass(cls, BaseException):
         raise TypeError("exceptions must derive from BaseException")
+    # Here, not there, where handlers of signals may raise meanwhile.
+    made = exception() if isinstance(exception, type) else exception
+    if not isinstance(made, BaseException):
+        raise TypeError("exceptions must derive from BaseException")
     code = lib.lt_ffi_new_code()
-    pending[code] = exception
+    pending[code] = made
     ended = lib.lt_interrupt(ident, since, code)
     if ended in (0, lib.LT_IN_C):
         del pending[code]
@@ -81,8 +86,6 @@ def raise_expelled(code: int, raised: BaseException | None = None) -> None:
     exception = pending.get(code)
     if exception is None:
         return
-    if isinstance(exception, type):
-        exception = pending[code] = exception()
     while raised is not None and raised is not exception:
         raised = raised.__context__
     if raised is None:

@@ -234,6 +234,7 @@ class _Sentinel(LockMethods):
         try:
             return LockMethods.acquire(self, blocking, timeout)
         except BaseException:
+            lib.lt_lock_undo(self._handle)  # it may have been taken, and torn away here
             self._refused = get_ident()
             raise
 

@@ -19,7 +19,7 @@ from ._errors import raise_release_unlocked
 from ._expel import pending
 from ._lib import LockHandle, document_natives, ffi, lib, native, own_methods
 from ._timeout import DEFAULT, TIMEOUT_MAX, UNBOUNDED, check_timeout
-from ._wait import goes_on, wait
+from ._wait import go_on, wait
 
 __all__ = ["TIMEOUT_MAX", "LockType", "allocate", "allocate_lock", "error", "lock"]
 
@@ -149,7 +149,7 @@ elif sys.implementation.name == "cpython":
         _acquire = LockMethods.acquire
         _release = LockMethods.release
         _pending = pending
-        _go_on = goes_on(_settle, _undo)
+        _go_on = staticmethod(go_on)
 
         @property
         def _handle(self):

@@ -16,7 +16,7 @@ from ._expel import pending
 from ._lib import RLockHandle, document_natives, ffi, lib, native, own_methods
 from ._lock import full_name
 from ._timeout import DEFAULT, UNBOUNDED, check_timeout
-from ._wait import FOREVER, goes_on, wait
+from ._wait import FOREVER, go_on, wait
 
 _try = lib.lt_rlock_try_marked
 _release = lib.lt_ffi_rlock_release
@@ -174,7 +174,7 @@ elif sys.implementation.name == "cpython":
         _release = RLockMethods.release
         _refuse = RLockMethods._refuse
         _pending = pending
-        _go_on = goes_on(_settle, _undo)
+        _go_on = staticmethod(go_on)
 
         @property
         def _handle(self):

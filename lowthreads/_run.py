@@ -64,8 +64,9 @@ def run(
     if observe is not None:
         observe.to_environment(env)
     command = [sys.executable, *_flags(), *arguments]
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:  # closed when the process began
+            stream.flush()
     if sys.platform == "win32":  # where exec would return to the shell at once
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the program's alone
         signal.signal(signal.SIGBREAK, signal.SIG_IGN)

@@ -11,7 +11,7 @@ from ._idents import get_ident, main_thread
 from ._lib import lib
 from ._lock import allocate_lock
 from ._timeout import check_timeout
-from ._wait import FOREVER
+from ._wait import FOREVER, others_are_stopped
 from ._waits import name_of, waits
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.0005, 0.02
@@ -54,6 +54,8 @@ def shutdown(timeout: float) -> list[Straggler]:
     Source: lowthreads' own, after `threading._shutdown`.
     """
     nanoseconds = check_timeout(True, timeout)
+    if others_are_stopped():
+        return _stragglers()
     deadline = FOREVER if nanoseconds < 0 else min(lib.lt_now() + nanoseconds, FOREVER)
     never = allocate_lock()
     never.acquire()
@@ -72,8 +74,11 @@ def _others() -> int:
     frames = sys._current_frames()
     known = frames.keys() | {wait.ident for wait in waits()}
     known -= {get_ident(), main_thread()}
-    # Some run no Python.  One that was started by other C code isn't counted, and may hide one.
-    started: int = lib.lt_census_count() + host._count() - (get_ident() != main_thread())
+    # Some run no Python.  One that was started by other C code isn't counted, and may hide one
+    # of the host's.
+    ours, hosts = lib.lt_census_count(), host._count()
+    counted = get_ident() != main_thread() and (lib.lt_thread_is_ours() or hosts > 0)
+    started: int = ours + hosts - counted
     hidden = max(started - len(known), 0)
     return hidden + sum(not is_watchdog(frames.get(ident)) for ident in known)
 

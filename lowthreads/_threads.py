@@ -185,3 +185,6 @@ def _close() -> None:
 
 
 atexit.register(_close)
+_threading = sys.modules.get("threading")
+if _threading is not None and not _threading.main_thread().is_alive():
+    _close()  # this is imported at exit, when it may be too late to register anything

@@ -21,7 +21,9 @@ def _hook_args(message: str, error: BaseException, obj: object) -> Any:
 
 def report(message: str, error: BaseException, obj: object) -> None:
     """Give the hook an exception.  Raises nothing."""
-    hook = getattr(sys, "unraisablehook", None) or sys.__unraisablehook__
+    hook = getattr(sys, "unraisablehook", None)
+    if hook is None:
+        hook = sys.__unraisablehook__
     try:
         hook(_hook_args(message, error, obj))
     except BaseException as second:

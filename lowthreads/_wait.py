@@ -24,6 +24,7 @@ from typing import Any, Callable
 
 from ._errors import raise_acquire_at_shutdown, raise_orphaned
 from ._expel import pending, raise_expelled, takes_back
+from ._host import _is_main_interpreter
 from ._lib import ffi, lib, native
 from ._timeout import UNBOUNDED
 
@@ -88,7 +89,8 @@ def wait(
 def go_on(address: int, marks: int, status: int, passes: bool) -> bool:
     """Go on with a wait that was begun in C, and has that status now.
 
-    There it is ended, and what `interrupt` gave is raised.
+    There it is ended, what `interrupt` gave is raised, and a lock is given back that was taken
+    though this raises.
     """
     wait = ffi.cast(_WAIT, address)
     if status == _INTERRUPTED:
@@ -96,21 +98,6 @@ def go_on(address: int, marks: int, status: int, passes: bool) -> bool:
             raise_acquire_at_shutdown()
         status = _wait_as_main(wait, status, marks, passes)
     return _has_taken(status, lambda: lib.lt_ffi_take_back(wait, marks & ~_FRESH))
-
-
-def goes_on(settle: Callable[[Any], object], undo: Callable[[Any], object]) -> Callable[..., bool]:
-    """Return a lock's method `_go_on`: as `go_on`, and if it raises, the lock is not taken."""
-
-    def _go_on(self: Any, address: int, marks: int, status: int, passes: bool) -> bool:
-        handle = self._handle
-        settle(handle)
-        try:
-            return go_on(address, marks | _FRESH, status, passes)
-        except BaseException:
-            undo(handle)
-            raise
-
-    return _go_on
 
 
 def _wait_as_main(wait: Any, status: int | None, marks: int, passes: bool) -> int:
@@ -163,6 +150,7 @@ else:
                     pending.pop(status, None)
             return taken
         # If a handler raises, the wait ends with this frame at the latest.
+        had = len(_found)
         wait = ffi.gc(ffi.new(_WAIT), _wait_end)
         lib.lt_ffi_prepare(wait, handle, awaited, deadline, since)
 
@@ -170,12 +158,12 @@ else:
             return _has_taken(_wait_as_main(wait, None, marks, passes), take_back)
 
         try:
-            return _ended(wait, lambda: _ended(wait, lambda: _ended(wait, step)))
+            return _ended(wait, had, lambda: _ended(wait, had, lambda: _ended(wait, had, step)))
         finally:
             pending.pop(_wait_end(wait), None)
 
 
-def _ended(wait: Any, step: Callable[[], bool]) -> bool:
+def _ended(wait: Any, had: int, step: Callable[[], bool]) -> bool:
     """Return or raise what the step does, or raise what `interrupt` gave, after the wait's end.
 
     A handler may raise in here, between any two steps: the next one around it does it again.
@@ -183,6 +171,7 @@ def _ended(wait: Any, step: Callable[[], bool]) -> bool:
     try:
         taken = step()
     except BaseException as raised:
+        _give_back(had)
         raise_expelled(_wait_end(wait), raised)
         raise
     raise_expelled(_wait_end(wait))
@@ -208,11 +197,31 @@ if sys.platform == "win32":
 _set_wakeup_fd = partial(signal.set_wakeup_fd, warn_on_full_buffer=False)
 
 
-class _Watch:
-    """The shim's descriptor while it is the interpreter's, and whose place it takes."""
+_found: list[int] = []
+"""The wake-up descriptors that patient waits found, and put the shim's in the place of.  The first
+is the program's; all others are the shim's, found by handlers that ran in such a wait."""
+
+
+class _Lent:
+    """The shim's descriptor that was set last, and what it was set instead of."""
 
     fd = -1
-    before = -1
+    instead_of = -1
+
+
+if sys.implementation.name == "cpython":
+    _give_back: Callable[[int], None] = native.give_wakeups_back
+    if _is_main_interpreter():
+        native.lend_wakeups(_found, _set_wakeup_fd)
+else:
+
+    def _give_back(had: int) -> None:
+        """For the waits that took it when so many had it."""
+        if len(_found) > had:
+            if had == 0:
+                _set_wakeup_fd_back(_found[0])
+                lib.lt_signals_flush()
+            del _found[had:]
 
 
 def _wait_patiently(park: Park) -> int:
@@ -220,47 +229,38 @@ def _wait_patiently(park: Park) -> int:
     if fd < 0:  # no descriptors left: look again soon
         run_handlers()
         return park(_BRIEF)
-    _Watch.fd = fd
-    before: list[int] = []
+    had = len(_found)
+    _Lent.fd = fd
     run_handlers()
     try:
         # In one step of Python: no handler can raise before the old one is noted.
-        before.extend(map(_set_wakeup_fd, (fd,)))
-        if before[0] != fd:  # else within a handler that runs below
-            _Watch.before = before[0]
-            lib.lt_signals_forward(before[0])
+        _found.extend(map(_set_wakeup_fd, (fd,)))
+        if had == 0:
+            if _found[0] == fd:  # on PyPy, a handler may tear away what was found the last time
+                _found[0] = _Lent.instead_of
+            _Lent.instead_of = _found[0]
+            lib.lt_signals_forward(_found[0])
         run_handlers()
         if lib.lt_signals_fd() != fd:  # a handler forked, and this is the child
             return _INTERRUPTED
         return park(_PATIENT)
     except ValueError:
-        if before:
+        if len(_found) > had:
             raise
         # Not the main interpreter, whose handlers alone run.
         return park(_PLAIN)
-    finally:
-        try:
-            _give_back(before, fd)
-        except BaseException:  # the handler of one more signal raised
-            _give_back(before, fd)
-            raise
-
-
-def _give_back(before: list[int], fd: int) -> None:
-    if before:
-        _set_wakeup_fd_back(before[0])
-        if before[0] != fd:
-            lib.lt_signals_flush()
+    finally:  # the end of the wait does it, too, should a handler raise here
+        _give_back(had)
 
 
 def _after_fork() -> None:
     """In the child, take the parent's descriptor away from the interpreter."""
-    if _Watch.fd < 0:
+    if not _found:
         return
     with _signals_enabled:
         current = signal.set_wakeup_fd(-1)
-        _set_wakeup_fd_back(_Watch.before if current == _Watch.fd else current)
-    _Watch.fd = _Watch.before = -1
+        _set_wakeup_fd_back(_found[0] if current == _Lent.fd else current)
+    _found.clear()
 
 
 def _set_wakeup_fd_back(before: int) -> None:

@@ -158,7 +158,11 @@ def start_from_environment() -> None:
         lib.lt_watch_signal(signum)
     if options.on_deadlock != "ignore" or options.report_after:
         watchdog = Watchdog(options)
-        watchdog.start()
+        try:
+            watchdog.start()
+        except RuntimeError as error:  # the program may do without threads
+            print(f"{__package__}: no watchdog: {error}", file=sys.stderr)
+            return
         atexit.register(lib.lt_watch_stop)  # from then on, others can't look
         if hasattr(os, "register_at_fork"):
             os.register_at_fork(after_in_child=watchdog.start)

@@ -20,9 +20,11 @@ other_processes = pytest.mark.skipif(
 masks = pytest.mark.skipif(WINDOWS, reason="Windows: no signal.pthread_sigmask")
 
 PRELUDE = """
-import os, signal, socket, sys, time
+import gc, os, signal, socket, sys, time
 from lowthreads import allocate_lock, get_ident, interrupt_main, start_new_thread
 from support import await_waiter, wait_until
+
+gc.collect()  # imports leave callbacks to PyPy's collector, in which an exception would be lost
 
 HANG = 5  # seconds; what ends at once takes milliseconds, and the waits are for 60 s
 

@@ -47,9 +47,16 @@ static bool is_end_of(int fd, const identity *it)
     return identify(fd, &found) && found.device == it->device && found.inode == it->inode;
 }
 
-static bool make_private(int fd)
+/* Above 2: where the program closed its standard descriptors, what C code writes to them isn't for
+ * the pipe. */
+static bool make_private(int *fd)
 {
-    return fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 && fcntl(fd, F_SETFL, O_NONBLOCK) == 0;
+    int moved = fcntl(*fd, F_DUPFD_CLOEXEC, 3);
+    if (moved < 0)
+        return false;
+    close(*fd);
+    *fd = moved;
+    return fcntl(moved, F_SETFL, O_NONBLOCK) == 0;
 }
 
 static void close_stale(void)
@@ -83,7 +90,7 @@ int lt_signals_fd(void)
     }
     if (pipe(ends) != 0)
         return -1;
-    if (!make_private(ends[0]) || !make_private(ends[1]) || !identify(ends[0], &pipe_identity)) {
+    if (!make_private(&ends[0]) || !make_private(&ends[1]) || !identify(ends[0], &pipe_identity)) {
         close(ends[0]);
         close(ends[1]);
         return -1;

@@ -51,5 +51,7 @@ def _import_own() -> None:
         spec.loader.exec_module(module)
 
 
-_install()
-_import_own()
+try:
+    _install()
+finally:
+    _import_own()

@@ -11,6 +11,7 @@
 #include <Python.h>
 
 #include "lowthreads.h"
+#include "lt_park.h"
 #include "lt_thread.h"
 #include "lt_waits.h"
 
@@ -119,13 +120,46 @@ static void lt_let_entries(void)
         lt_lock_release(&lt_entering);
 }
 
+/* Both are in the stable ABI, though not in its headers. */
+PyAPI_FUNC(PyThreadState *) _PyThreadState_Prealloc(PyInterpreterState *);
+PyAPI_FUNC(void) PyThreadState_DeleteCurrent(void);
+
+/* Whether PyThreadState_New crashes without memory, as 3.11's does. */
+static bool lt_new_state_crashes;
+
+static PyThreadState *lt_new_state(PyInterpreterState *interpreter)
+{
+    PyThreadState *state = NULL;
+    lt_hold_entries();
+    PyThreadState *probe = lt_new_state_crashes ? _PyThreadState_Prealloc(interpreter) : NULL;
+    if (probe != NULL)
+        PyThreadState_Delete(probe); /* its memory is for the next one */
+    if (probe != NULL || !lt_new_state_crashes)
+        state = PyThreadState_New(interpreter);
+    lt_let_entries();
+    return state;
+}
+
+/* A thread that got no memory for its state tries so often again, once a millisecond. */
+#define LT_ENTER_TRIES 1000
+
+static void lt_take_a_nap(void)
+{
+    lt_parker self;
+    lt_parker_init(&self);
+    lt_park(&self, lt_now() + 1000000, LT_PLAIN);
+    lt_parker_destroy(&self);
+}
+
 /* Makes a thread of our own one that the interpreter knows, for as long as it lives: its
  * thread state, and the thread-locals in it, end with lt_leave.  False: no memory for that. */
 static inline bool lt_enter(PyInterpreterState *interpreter)
 {
-    lt_hold_entries();
-    PyThreadState *state = PyThreadState_New(interpreter);
-    lt_let_entries();
+    PyThreadState *state = lt_new_state(interpreter);
+    for (int tries = 0; state == NULL && tries < LT_ENTER_TRIES; tries++) {
+        lt_take_a_nap();
+        state = lt_new_state(interpreter);
+    }
     if (state == NULL) {
         static const char message[] = LT_MODULE ": a new thread ends: no memory for its state\n";
         lt__write(2, message, sizeof message - 1);
@@ -135,11 +169,12 @@ static inline bool lt_enter(PyInterpreterState *interpreter)
     return true;
 }
 
-/* A thread state that its own thread made is the one that PyGILState knows, as if it had been
- * ensured once: to release it ends it, without ever leaving the GIL. */
+/* PyGILState_Release would do both, but up to 3.12 it clears the state as one that nobody has: a
+ * destructor that calls back into Python would end it a second time. */
 static inline void lt_leave(void)
 {
-    PyGILState_Release(PyGILState_UNLOCKED);
+    PyThreadState_Clear(PyThreadState_Get());
+    PyThreadState_DeleteCurrent();
 }
 
 #endif

@@ -145,6 +145,7 @@ static bool lt_add_natives_to(PyObject *module)
     lt_learn_constants();
     lt_learn_host(hexversion);
     lt_gates_entries = hexversion < 0x030D0000;
+    lt_new_state_crashes = hexversion >> 16 == 0x030B;
     return lt_learn_layout(locks) && lt_add_native(module, "LockMemory", locks) &&
            lt_add_native(module, "RLockMemory", PyType_FromSpec(&lt_rlock_spec)) &&
            lt_add_native(module, "get_ident", lt_new_builtin(&lt_ident_methods[0])) &&
@@ -152,6 +153,9 @@ static bool lt_add_natives_to(PyObject *module)
            lt_add_native(module, "run_handlers", PyCFunction_New(&lt_run_handlers_method, NULL)) &&
            lt_add_native(module, "api_capsule", PyCFunction_New(&lt_api_capsule_method, NULL)) &&
            lt_add_native(module, "own_methods", PyCFunction_New(&lt_own_methods_method, NULL)) &&
+           lt_add_native(module, "give_wakeups_back",
+                         PyCFunction_New(&lt_give_back_method, NULL)) &&
+           lt_add_native(module, "lend_wakeups", PyCFunction_New(&lt_lend_wakeups_method, NULL)) &&
            lt_add_native(module, "wait_for", PyCFunction_New(&lt_wait_for_method, module)) &&
            lt_add_native(module, "start_thread",
                          PyCFunction_New(&lt_start_thread_method, module));

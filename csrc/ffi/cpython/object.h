@@ -10,6 +10,7 @@
 #define LT_OBJECT_H
 
 #include "layout.h" /* of embedded/ or opaque/: the build chooses */
+#include "wakeups.h"
 
 #ifndef METH_FASTCALL
 #define METH_FASTCALL 0x0080 /* in the limited API since 3.10, and the same since 3.7 */
@@ -69,26 +70,33 @@ done:
     return result;
 }
 
-/* Takes what lt_interrupt was given with the code out of the dict, and makes it an exception.  NULL
- * with an exception set, or without: it is not there. */
+/* Takes the exception that lt_interrupt was given with the code out of the dict.  NULL with another
+ * one set, or without: it is not there. */
 static PyObject *lt_take_pending(PyObject *pending, int code)
 {
     PyObject *exception = NULL, *key = PyLong_FromLong(code);
     PyObject *given = key == NULL ? NULL : PyDict_GetItemWithError(pending, key);
     Py_XINCREF(given);
-    if (given != NULL && PyDict_DelItem(pending, key) == 0) {
-        if (PyExceptionInstance_Check(given))
-            Py_INCREF(exception = given);
-        else
-            exception = PyObject_CallObject(given, NULL);
-    }
-    if (exception != NULL && !PyExceptionInstance_Check(exception)) {
-        PyErr_SetString(PyExc_TypeError, "exceptions must derive from BaseException");
-        Py_CLEAR(exception);
-    }
+    if (given != NULL && PyDict_DelItem(pending, key) == 0)
+        Py_INCREF(exception = given);
     Py_XDECREF(given);
     Py_XDECREF(key);
     return exception;
+}
+
+/* Makes one exception another's context; where that led to it before, it no longer does. */
+static void lt_set_context(PyObject *exception, PyObject *raised)
+{
+    PyObject *each = raised, *context;
+    for (int most = 1000; most > 0 && (context = PyException_GetContext(each)) != NULL; most--) {
+        Py_DECREF(context); /* `each` has it */
+        if (context == exception)
+            PyException_SetContext(each, NULL);
+        else
+            each = context;
+    }
+    Py_INCREF(raised);
+    PyException_SetContext(exception, raised);
 }
 
 /* Raises what lt_interrupt was given with the code.  What a signal handler raised meanwhile is its
@@ -114,10 +122,8 @@ static bool lt_raise_expelled(PyObject *holder, int code)
         PyErr_NormalizeException(&type, &raised, &traceback);
         if (traceback != NULL)
             PyException_SetTraceback(raised, traceback);
-        if (raised != exception) {
-            Py_INCREF(raised);
-            PyException_SetContext(exception, raised);
-        }
+        if (raised != exception)
+            lt_set_context(exception, raised);
     }
     Py_XDECREF(type), Py_XDECREF(raised), Py_XDECREF(traceback);
     Py_DECREF(exception);
@@ -129,6 +135,7 @@ static bool lt_raise_expelled(PyObject *holder, int code)
  * Here the wait ends, whatever is raised. */
 static PyObject *lt_wait_for(PyObject *holder, lt__wait *wait, unsigned marks, bool passes)
 {
+    Py_ssize_t had = lt_wakeups_taken();
     int status = lt_ffi_wait_on(wait, marks, LT_BRIEF, passes);
     if (status == LT_ACQUIRED)
         Py_RETURN_TRUE;
@@ -136,9 +143,10 @@ static PyObject *lt_wait_for(PyObject *holder, lt__wait *wait, unsigned marks, b
         Py_RETURN_FALSE;
     PyObject *address = PyLong_FromVoidPtr(wait), *result = NULL;
     if (address != NULL)
-        result = PyObject_CallMethod(holder, "_go_on", "OIiO", address, marks, status,
+        result = PyObject_CallMethod(holder, "_go_on", "OIiO", address, marks | LT_FRESH, status,
                                      passes ? Py_True : Py_False);
     Py_XDECREF(address);
+    lt_give_wakeups_back(had);
     int code = lt__wait_end(wait);
     if (code != 0 && lt_raise_expelled(holder, code))
         Py_CLEAR(result);
@@ -148,8 +156,20 @@ static PyObject *lt_wait_for(PyObject *holder, lt__wait *wait, unsigned marks, b
 LT_COLD static PyObject *lt_object_wait(PyObject *self, int awaited, unsigned marks)
 {
     lt__wait wait;
+    bool is_rlock = awaited == LT_FOR_RLOCK;
+    if (is_rlock)
+        lt_rlock_settle(lt_rlock_of(self));
+    else
+        lt_lock_settle(lt_lock_of(self));
     lt_ffi_prepare(&wait, lt_lock_of(self), awaited, LT_FOREVER, lt_now());
-    return lt_wait_for(self, &wait, marks, false);
+    PyObject *result = lt_wait_for(self, &wait, marks, false);
+    if (result != NULL)
+        return result;
+    if (is_rlock) /* Python may have been torn away once it had the lock */
+        lt_rlock_undo(lt_rlock_of(self));
+    else
+        lt_lock_undo(lt_lock_of(self));
+    return NULL;
 }
 
 /* What the arguments of acquire ask for, where they are the usual ones. */

@@ -18,7 +18,12 @@ typedef struct lt_call {
     PyObject *name;   /* bytes for the operating system, or NULL */
     PyObject *module; /* the extension */
     PyInterpreterState *interpreter;
+    void *reserve; /* memory that the new thread frees, for its thread state */
 } lt_call;
+
+/* More than any interpreter's thread state takes.  Without it the start is refused: once there is a
+ * thread, nobody could be told. */
+#define LT_RESERVE 32768
 
 static void lt_call_free(lt_call *call)
 {
@@ -27,14 +32,32 @@ static void lt_call_free(lt_call *call)
     Py_XDECREF(call->kwargs);
     Py_XDECREF(call->name);
     Py_DECREF(call->module);
+    free(call->reserve);
     free(call);
 }
 
-/* Gives the exception that a thread's function let out to Python: the extension's
- * attribute report_in_thread, which does not raise. */
+/* Calls the extension's attribute report_in_thread, which does not raise; but what other threads
+ * raise in this one may come out (PyThreadState_SetAsyncExc).  False: it did, and was told. */
+static bool lt_call_report_once(lt_call *call, PyObject *error)
+{
+    PyObject *report = PyObject_GetAttrString(call->module, "report_in_thread"), *result = NULL;
+    if (report != NULL)
+        result = PyObject_CallFunctionObjArgs(report, call->function, error, NULL);
+    Py_XDECREF(report);
+    Py_XDECREF(result);
+    if (result != NULL)
+        return true;
+    if (PyErr_ExceptionMatches(PyExc_SystemExit))
+        PyErr_Clear();
+    else
+        PyErr_WriteUnraisable(call->function);
+    return false;
+}
+
+/* Gives the exception that a thread's function let out to Python. */
 static void lt_call_report(lt_call *call)
 {
-    PyObject *type, *value, *traceback, *report, *result = NULL;
+    PyObject *type, *value, *traceback;
     if (PyErr_ExceptionMatches(PyExc_SystemExit)) {
         PyErr_Clear();
         return;
@@ -43,13 +66,8 @@ static void lt_call_report(lt_call *call)
     PyErr_NormalizeException(&type, &value, &traceback);
     if (traceback != NULL)
         PyException_SetTraceback(value, traceback);
-    report = PyObject_GetAttrString(call->module, "report_in_thread");
-    if (report != NULL)
-        result = PyObject_CallFunctionObjArgs(report, call->function, value, NULL);
-    if (result == NULL)
-        PyErr_Print();
-    Py_XDECREF(result);
-    Py_XDECREF(report);
+    if (!lt_call_report_once(call, value))
+        lt_call_report_once(call, value);
     Py_XDECREF(type);
     Py_XDECREF(value);
     Py_XDECREF(traceback);
@@ -59,6 +77,8 @@ static void lt_call_report(lt_call *call)
 static void lt_thread_call(void *arg, uint32_t generation)
 {
     lt_call *call = arg;
+    free(call->reserve);
+    call->reserve = NULL;
     bool entered = lt_enter(call->interpreter);
     lt_census_arrive(generation);
     if (!entered) { /* what it was to call stays: it takes the interpreter to free it */
@@ -97,8 +117,13 @@ static PyObject *lt_start_thread(PyObject *module, PyObject *const *args, Py_ssi
     if (PyErr_Occurred())
         return NULL;
     lt_call *call = malloc(sizeof *call);
-    if (call == NULL)
+    void *reserve = malloc(LT_RESERVE);
+    if (call == NULL || reserve == NULL) {
+        free(call);
+        free(reserve);
         return PyErr_NoMemory();
+    }
+    call->reserve = reserve;
     call->function = lt_some(args[0]);
     call->args = lt_some(args[1]);
     call->kwargs = lt_some(args[2]);
