@@ -100,15 +100,16 @@ def make_ffi(module: "str | None" = None, folder: str = ".") -> FFI:
     abi = stable_abi()
     macros = [("LT_MODULE", f'"{module}"'), ("LT_PARKER", f'"{parker}"')]
     macros.append(("LT_SPIN", "64" if free_threaded() or abi == "abi3t" else "0"))
+    posix = parker != "win32"
     includes = ["csrc", f"csrc/ffi/{interpreter}", PACKAGE]
     api = {}
     if interpreter == "cpython":
         includes.append("csrc/ffi/cpython/" + ("opaque" if abi == "abi3t" else "embedded"))
+        includes.append("csrc/ffi/" + ("posix" if posix else "win32"))
         if not abi:  # left alone, cffi takes the limited API wherever there is one
             api["py_limited_api"] = False
         elif not free_threaded():  # there, cffi defines what is needed
             macros += _API_MACROS[abi]
-    posix = parker != "win32"
     compile_args = ["-std=c11", "-pthread", "-fvisibility=hidden"] if posix else []
     if os.environ.get("LOWTHREADS_WERROR") == "1":
         # Not /W4, which warns of the casts in what cffi generates.
@@ -134,7 +135,7 @@ def make_ffi(module: "str | None" = None, folder: str = ".") -> FFI:
         define_macros=macros,
         extra_compile_args=compile_args,
         extra_link_args=["-pthread"] if posix else [],
-        libraries=[] if posix else ["ws2_32"],
+        libraries=["dl"] if posix else ["ws2_32"],
         **api,
     )
     return ffi

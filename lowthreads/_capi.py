@@ -31,21 +31,7 @@ def c_api() -> int:
     """
     global in_use
     in_use = True
-    return lib.lt_ffi_table(_current_state() if _CPYTHON else 0)
-
-
-def _current_state() -> int:
-    """The address of CPython's function for the current thread state; 0: not found."""
-    try:
-        import ctypes
-    except ImportError:
-        return 0
-    # The limited API has none that any thread may call; the first is of 3.13, and public.
-    for name in ("PyThreadState_GetUnchecked", "_PyThreadState_UncheckedGet"):
-        function = getattr(ctypes.pythonapi, name, None)
-        if function is not None:
-            return ctypes.cast(function, ctypes.c_void_p).value or 0
-    return 0
+    return lib.lt_ffi_table()
 
 
 def make_capsule() -> Any:

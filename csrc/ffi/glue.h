@@ -150,12 +150,11 @@ static void lt_reenter_interpreter(void *state)
     PyEval_RestoreThread(state);
 }
 
-/* The address of the table.  Attached; current_state is for attach.h. */
-static uintptr_t lt_ffi_table(uintptr_t current_state)
+/* The address of the table. */
+static uintptr_t lt_ffi_table(void)
 {
     static const lt_interpreter this_one = {lt_is_attached, lt_leave_interpreter,
                                             lt_reenter_interpreter};
-    lt_know_current_state(current_state);
     lt_api_connect(&this_one);
     return (uintptr_t)&lt_api_table;
 }

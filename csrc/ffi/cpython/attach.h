@@ -14,6 +14,7 @@
 #include "lt_park.h"
 #include "lt_thread.h"
 #include "lt_waits.h"
+#include "symbol.h"
 
 #undef Py_BEGIN_ALLOW_THREADS
 #undef Py_END_ALLOW_THREADS
@@ -66,13 +67,23 @@ static void lt_learn_host(long version)
         lt_host = &one_with_a_gil;
 }
 
-/* Returns the current thread state, for any thread: up to 3.11 that of whoever has the GIL.  Its
- * name depends on the version, so that Python finds it (_capi.py); NULL: not found. */
+/* Functions that are not in the limited API; NULL: not found. */
+
+/* Returns the current thread state, for any thread: up to 3.11 that of whoever has the GIL. */
 static PyThreadState *(*lt_current_state)(void);
 
-static void lt_know_current_state(uintptr_t function)
+/* For the state that the calling thread made.  On 3.11 alone: there PyThreadState_New does that, and
+ * crashes if there is no memory for one. */
+static void (*lt_set_own_state)(PyThreadState *);
+
+static void lt_learn_private(long version)
 {
-    lt_current_state = (PyThreadState * (*)(void)) function;
+    void *found = lt_symbol("PyThreadState_GetUnchecked"); /* from 3.13 on, and public */
+    if (found == NULL)
+        found = lt_symbol("_PyThreadState_UncheckedGet");
+    lt_current_state = (PyThreadState * (*)(void)) found;
+    if (version >> 16 == 0x030B)
+        lt_set_own_state = (void (*)(PyThreadState *))lt_symbol("_PyThreadState_SetCurrent");
 }
 
 /* For any thread, also one that Python doesn't know.  PyGILState_Check is no use: it says yes
@@ -110,8 +121,13 @@ static bool lt_gates_entries; /* whether it is needed */
 
 static void lt_hold_entries(void)
 {
-    if (lt_gates_entries)
-        lt__lock_enter(&lt_entering); /* who has it doesn't need the GIL */
+    if (!lt_gates_entries || lt_lock_try(&lt_entering))
+        return;
+    /* Whoever has it may wait for the GIL: tracemalloc takes that to note an allocation. */
+    PyThreadState *state = lt_is_attached() ? PyEval_SaveThread() : NULL;
+    lt__lock_enter(&lt_entering);
+    if (state != NULL)
+        PyEval_RestoreThread(state);
 }
 
 static void lt_let_entries(void)
@@ -124,18 +140,14 @@ static void lt_let_entries(void)
 PyAPI_FUNC(PyThreadState *) _PyThreadState_Prealloc(PyInterpreterState *);
 PyAPI_FUNC(void) PyThreadState_DeleteCurrent(void);
 
-/* Whether PyThreadState_New crashes without memory, as 3.11's does. */
-static bool lt_new_state_crashes;
-
 static PyThreadState *lt_new_state(PyInterpreterState *interpreter)
 {
-    PyThreadState *state = NULL;
+    PyThreadState *state;
     lt_hold_entries();
-    PyThreadState *probe = lt_new_state_crashes ? _PyThreadState_Prealloc(interpreter) : NULL;
-    if (probe != NULL)
-        PyThreadState_Delete(probe); /* its memory is for the next one */
-    if (probe != NULL || !lt_new_state_crashes)
+    if (lt_set_own_state == NULL)
         state = PyThreadState_New(interpreter);
+    else if ((state = _PyThreadState_Prealloc(interpreter)) != NULL)
+        lt_set_own_state(state);
     lt_let_entries();
     return state;
 }

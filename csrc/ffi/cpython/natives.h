@@ -144,8 +144,8 @@ static bool lt_add_natives_to(PyObject *module)
     long hexversion = version == NULL ? 0 : PyLong_AsLong(version);
     lt_learn_constants();
     lt_learn_host(hexversion);
+    lt_learn_private(hexversion);
     lt_gates_entries = hexversion < 0x030D0000;
-    lt_new_state_crashes = hexversion >> 16 == 0x030B;
     return lt_learn_layout(locks) && lt_add_native(module, "LockMemory", locks) &&
            lt_add_native(module, "RLockMemory", PyType_FromSpec(&lt_rlock_spec)) &&
            lt_add_native(module, "get_ident", lt_new_builtin(&lt_ident_methods[0])) &&

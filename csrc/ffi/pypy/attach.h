@@ -32,11 +32,6 @@ static inline void lt_come_back(lt__wait *wait)
     (void)wait;
 }
 
-static void lt_know_current_state(uintptr_t function)
-{
-    (void)function;
-}
-
 /* For any thread: one of PyPy's C API, in another extension, is attached. */
 static bool lt_is_attached(void)
 {
