@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-
 from ._dump import describe
 from ._expel import interrupt_wait, takes_back
+from ._places import current_frames
 from ._waits import Deadlock
 
 
@@ -31,7 +30,7 @@ def break_deadlock(deadlock: Deadlock) -> bool:
     Returns:
         Whether there was one that still waited.
     """
-    frames = sys._current_frames()
+    frames = current_frames()
     error = DeadlockError(describe(deadlock), deadlock)
     return any(
         interrupt_wait(wait.ident, wait.since, error)

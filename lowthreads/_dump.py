@@ -10,7 +10,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Any, TextIO
 
 from ._imports import module_awaited_by
-from ._places import Place, called_from, is_bootstrap, is_in, place_of, skip_package
+from ._places import Place, called_from, current_frames, is_bootstrap, is_in, place_of, skip_package
 from ._stuck import find_deadlocks
 from ._waits import Deadlock, Wait, name_of, waits
 
@@ -30,7 +30,7 @@ class _Report:
     def __init__(self, aside: Set[int], outside: Set[str]) -> None:
         self.waits = waits()
         self.deadlocks = find_deadlocks(self.waits, aside)
-        self.frames = sys._current_frames()
+        self.frames = current_frames()
         self.by_ident: dict[int, list[Wait]] = {}
         for wait in self.waits:
             self.by_ident.setdefault(wait.ident, []).append(wait)
@@ -175,7 +175,7 @@ def _headline(deadlock: Deadlock) -> str:
 
 def describe(deadlock: Deadlock) -> str:
     """Return what the deadlock is, in one line."""
-    frames = sys._current_frames()
+    frames = current_frames()
     told = []
     for wait in deadlock.waits:
         place = place_of(frames.get(wait.ident))

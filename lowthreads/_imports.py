@@ -10,7 +10,7 @@ import sys
 from types import FrameType
 from typing import Any, NamedTuple
 
-from ._places import IMPORTED_BY, is_in, skip_package
+from ._places import IMPORTED_BY, current_frames, is_in, skip_package
 
 
 class Import(NamedTuple):
@@ -33,7 +33,7 @@ def awaited_imports() -> list[Import]:
     blocking: Any = getattr(sys.modules.get("_frozen_importlib"), "_blocking_on", {})  # at the end
     found: list[Import] = []
     idents = list(getattr(blocking, "data", blocking))
-    frames = sys._current_frames() if idents else {}
+    frames = current_frames() if idents else {}
     for ident in idents:
         if not _waits_there(frames.get(ident)):
             continue

@@ -6,6 +6,7 @@ A thread that waits in lowthreads is mostly there by way of `threading`, `queue`
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -35,10 +36,33 @@ class Place(NamedTuple):
     """Where; None if the thread runs no Python, or only the library's."""
 
 
+if sys.version_info[:2] == (3, 11):
+
+    def current_frames() -> dict[int, FrameType]:
+        """Return the innermost frame of each thread that runs Python, by the thread's ident.
+
+        On 3.11, which makes these frames under a lock of its own, not while the collector may run:
+        what that calls may wait for a thread that has the GIL, and waits for this lock.
+        """
+        was_enabled = gc.isenabled()
+        gc.disable()
+        try:
+            return sys._current_frames()
+        finally:
+            if was_enabled:
+                gc.enable()
+
+else:
+    current_frames = sys._current_frames
+
+
 def _outwards(frame: FrameType | None) -> Iterator[FrameType]:
     while frame is not None:
         yield frame
-        frame = frame.f_back
+        try:
+            frame = frame.f_back
+        except SystemError:  # PyPy, of a thread that runs on meanwhile
+            return
 
 
 def is_in(frame: FrameType, *modules: str) -> bool:

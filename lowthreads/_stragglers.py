@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import NamedTuple
 
 from ._dump import RUNS_NO_PYTHON, is_watchdog, tell_threads
@@ -10,6 +9,7 @@ from ._host import host
 from ._idents import get_ident, main_thread
 from ._lib import lib
 from ._lock import allocate_lock
+from ._places import current_frames
 from ._timeout import check_timeout
 from ._wait import FOREVER, others_are_stopped
 from ._waits import name_of, waits
@@ -71,7 +71,7 @@ def shutdown(timeout: float) -> list[Straggler]:
 
 def _others() -> int:
     """Count the threads that are to end."""
-    frames = sys._current_frames()
+    frames = current_frames()
     known = frames.keys() | {wait.ident for wait in waits()}
     known -= {get_ident(), main_thread()}
     # Some run no Python.  One that was started by other C code isn't counted, and may hide one

@@ -13,12 +13,12 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from collections.abc import Set
 from typing import Any
 
 from ._idents import main_thread
 from ._lib import lib
+from ._places import current_frames
 from ._waits import Deadlock, Wait, find_cycles, waits
 
 ordinary_handlers: list[Any] = [signal.default_int_handler]
@@ -53,7 +53,7 @@ def _find_stuck(found: list[Wait], aside: Set[int]) -> Deadlock | None:
     before = _blocked(found)
     if main_thread() not in before:  # mostly: spares the rest
         return None
-    idents = sys._current_frames().keys() - aside
+    idents = current_frames().keys() - aside
     if not before.keys() >= idents:
         return None
     sure = _count_threads() == len(idents) + len(aside) and not _has_handlers()

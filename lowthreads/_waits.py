@@ -30,7 +30,7 @@ from ._host import host
 from ._idents import get_ident, main_thread
 from ._imports import Import, awaited_imports
 from ._lib import ffi, lib
-from ._places import awaits_signal
+from ._places import awaits_signal, current_frames
 from ._wait import FOREVER
 
 _KINDS = {
@@ -123,7 +123,7 @@ def waits() -> list[Wait]:
     found = [_made(each, now) for each in array[0:count]]
     # What is a signal only by where it is waited for; few waits look so.
     if any(_may_be_signal(wait) for wait in found):
-        frames = sys._current_frames()
+        frames = current_frames()
         found = [
             wait._replace(
                 signal=wait.signal
@@ -257,7 +257,7 @@ def _is_sure(cycle: tuple[Wait, ...], found: list[Wait], aside: Set[int]) -> boo
         return False
     before = _stuck(found)
     started = 1 + lib.lt_census_count() + int(host._count())
-    frames = sys._current_frames()
+    frames = current_frames()
     threads = frames.keys() - aside
     if not before.keys() >= threads or len(frames) < started:  # one runs, or is about to
         return False

@@ -32,6 +32,7 @@ from .._host import host
 from .._idents import get_ident, main_thread
 from .._interrupt import interrupt_main
 from .._lock import allocate_lock
+from .._places import current_frames
 from .._stuck import find_deadlocks, ordinary_handlers, ordinary_modules
 from .._waits import Deadlock, waits
 
@@ -107,7 +108,7 @@ class Guard:
         self._config = config
         for module in _HIDDEN:  # pytest's tracebacks end there
             vars(module)["__tracebackhide__"] = True
-        self._others = frozenset(sys._current_frames()) - {main_thread()}
+        self._others = frozenset(current_frames()) - {main_thread()}
         if get_ident() == main_thread():
             self._previous = signal.signal(SIGNAL, self._raise_pending)
             ordinary_handlers.append(self._raise_pending)
@@ -189,7 +190,7 @@ class Guard:
 
     def _aside(self) -> set[int]:
         """The threads that have none of the tests' locks: other plugins', and this one."""
-        return {self.ident, *self._others, *_timers()} & sys._current_frames().keys()
+        return {self.ident, *self._others, *_timers()} & current_frames().keys()
 
     def _end_deadlock(self, phase: Phase, deadlock: Deadlock) -> bool:
         """End the waits of all threads but the test's own; return whether it is a new one."""

@@ -20,7 +20,7 @@ import pytest
 
 from .._lib import lib
 from .._lock import lock
-from .._places import awaits_signal, place_of, skip_package
+from .._places import awaits_signal, current_frames, place_of, skip_package
 from .._rlock import RLock
 from .._waits import name_of
 
@@ -50,7 +50,7 @@ class _Made:
             return None
         reentrant = isinstance(held, RLock)
         owner = (lib.lt_rlock_owner if reentrant else lib.lt_lock_owner)(held._handle)
-        by = name_of(owner) if owner in sys._current_frames() else "a thread that has ended"
+        by = name_of(owner) if owner in current_frames() else "a thread that has ended"
         return f"{'RLock' if reentrant else 'lock'} held by {by}, made at {self.place}"
 
 
@@ -159,7 +159,7 @@ class Threads:
     def begin(self, aside: int) -> None:
         """Begin anew, with a test; don't count the thread `aside`."""
         self._before = set(threading.enumerate())
-        self._idents = {*sys._current_frames(), aside}
+        self._idents = {*current_frames(), aside}
 
     @contextlib.contextmanager
     def spared(self) -> Iterator[None]:
@@ -176,7 +176,7 @@ class Threads:
         """Those that run."""
         known = {each.ident for each in threading.enumerate()}
         started = {each.ident for each in set(threading.enumerate()) - self._before}
-        raw = sys._current_frames().keys() - known - self._idents
+        raw = current_frames().keys() - known - self._idents
         return {ident for ident in started | raw if ident is not None}
 
     def running(self) -> list[str]:
@@ -184,7 +184,7 @@ class Threads:
         end = time.monotonic() + GRACE
         while (idents := self.idents()) and time.monotonic() < end:
             time.sleep(0.005)
-        frames = sys._current_frames()
+        frames = current_frames()
         return [_describe(ident, frames[ident]) for ident in idents if ident in frames]
 
 
