@@ -93,3 +93,21 @@ print("well")
 """
     )
     assert child.stdout == "well\n"
+
+
+def test_they_are_none_that_c_code_writes_its_messages_to() -> None:
+    run_child("""
+        import os
+        from lowthreads import allocate_lock
+        from lowthreads._lib import lib
+
+        saved = [os.dup(fd) for fd in range(3)]
+        os.closerange(0, 3)
+        lock = allocate_lock()
+        lock.acquire()
+        lock.acquire(timeout=0.02)
+        fds = [fd for fd in range(3) if os.path.exists(f"/dev/fd/{fd}")]
+        for fd in range(3):
+            os.dup2(saved[fd], fd)
+        assert lib.lt_signals_fd() > 2 and fds == [], (lib.lt_signals_fd(), fds)
+        """)

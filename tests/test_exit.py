@@ -305,6 +305,57 @@ def test_another_thread_can_not_start_threads_while_the_interpreter_ends() -> No
     assert output == f"{error}: can't create new thread at interpreter shutdown\n"
 
 
+def test_it_may_be_imported_as_late_as_at_exit() -> None:
+    run_child(
+        """
+        import atexit, threading
+
+        def use():
+            from lowthreads import allocate_lock, start_new_thread
+
+            ran = allocate_lock()
+            ran.acquire()
+            start_new_thread(ran.release, ())
+            assert ran.acquire(timeout=30)
+            for _ in range(5):
+                start_new_thread(int, ())
+
+        atexit.register(use)
+        """
+    )
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+@pytest.mark.parametrize("by", ["main", "other"])
+def test_the_child_of_a_fork_at_exit_starts_threads(by: str) -> None:
+    child = run_child(
+        """
+        import atexit, os, sys
+        from lowthreads import allocate_lock, start_joinable_thread, start_new_thread
+
+        def fork():
+            pid = os.fork()
+            if pid == 0:
+                start_joinable_thread(lambda: os.write(1, b"the child's thread\\n")).join()
+                os._exit(0)
+            assert os.waitpid(pid, 0)[1] == 0
+            done.release()
+
+        def at_exit():
+            fork() if sys.argv[1] == "main" else go.release()
+            assert done.acquire(timeout=30)
+
+        go, done = allocate_lock(), allocate_lock()
+        go.acquire(), done.acquire()
+        start_new_thread(lambda: go.acquire() and fork(), ())
+        atexit.register(at_exit)
+        """,
+        by,
+        options=["-W", "ignore:This process:DeprecationWarning"],
+    )
+    assert child.stdout == "the child's thread\n"
+
+
 # ---- Waiting for threads that no longer run
 
 NO_FINALIZERS = pytest.mark.skipif(PYPY, reason="no finalizers run at the end, and threads go on")

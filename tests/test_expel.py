@@ -16,7 +16,7 @@ import pytest
 
 from lowthreads import RLock, allocate_lock, get_ident, interrupt, start_joinable_thread, waits
 from lowthreads._lib import lib
-from support import Threads, await_waiter, run_child, wait_until
+from support import PYPY, Threads, await_waiter, run_child, wait_until
 
 EXPULSIONS = int(os.environ.get("LOWTHREADS_EXPULSIONS", "2000"))
 
@@ -93,6 +93,41 @@ def test_an_instance_is_raised_itself() -> None:
     with pytest.raises(Expelled) as caught:
         threads.results()
     assert caught.value is exception
+
+
+def test_of_a_class_one_is_made_where_it_is_given() -> None:
+    made_by: list[int] = []
+
+    class Made(Expelled):
+        def __init__(self) -> None:
+            made_by.append(get_ident())
+
+    threads = Threads(held().acquire)
+    expel(threads, Made)
+    with pytest.raises(Made):
+        threads.results()
+    assert set(made_by) == {get_ident()}
+
+
+def test_a_class_that_makes_none_is_refused() -> None:
+    class Broken(Expelled):
+        def __init__(self) -> None:
+            raise LookupError
+
+    class Other(Expelled):
+        def __new__(cls) -> Any:
+            return 1
+
+    lock = held()
+    threads = Threads(lock.acquire)
+    await_wait(threads.idents[0])
+    with pytest.raises(LookupError):
+        interrupt(threads.idents[0], Broken)
+    with pytest.raises(TypeError):
+        interrupt(threads.idents[0], Other)
+    assert [wait.ident for wait in waits()] == threads.idents
+    lock.release()
+    assert threads.results() == [True]
 
 
 def test_a_thread_that_does_not_wait_is_left_alone() -> None:
@@ -337,6 +372,33 @@ def test_a_wait_that_a_handler_interrupts_ends_after_it(way: str, raises: bool) 
     assert isinstance(caught.value.__context__, FromHandler) == raises
     assert waits() == []
     lock.release()
+
+
+@posix
+@pytest.mark.skipif(PYPY, reason="a handler's exception comes out there: README, known limits")
+def test_an_exception_that_is_raised_again_does_not_lead_to_itself() -> None:
+    main, again = get_ident(), Expelled()
+
+    def handle(*_: object) -> None:
+        Threads(lambda: interrupt(main, again)).results()
+        raise KeyError
+
+    def send() -> None:
+        await_wait(main)
+        signal.pthread_kill(main, signal.SIGUSR1)
+
+    before = signal.signal(signal.SIGUSR1, handle)
+    threads = Threads(send)
+    try:
+        raise again
+    except Expelled:
+        with pytest.raises(Expelled) as caught:
+            held().acquire()
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    threads.results()
+    assert isinstance(caught.value.__context__, KeyError)
+    assert caught.value.__context__.__context__ is None
 
 
 @posix

@@ -56,7 +56,7 @@ import ctypes, sys, threading, time
 import lowthreads
 from support import run_threads, wait_until
 
-NO_THREAD, NO_MEMORY, SPURIOUS, INTERRUPTED, CLOCK = range(5)
+NO_THREAD, NO_MEMORY, SPURIOUS, INTERRUPTED, CLOCK, NO_MEMORY_THERE = range(6)
 faults = ctypes.CDLL(None)
 faults.faults_set.argtypes = [ctypes.c_int, ctypes.c_long]
 faults.faults_count.restype = ctypes.c_long
@@ -117,6 +117,41 @@ def test_no_thread() -> None:
             check_all_works()
         """
     )
+
+
+@pytest.mark.skipif(support.PYPY, reason="PyPy itself ends the process then")
+@pytest.mark.parametrize("refused", [1, 2, 20])
+def test_a_thread_that_lacks_memory_for_its_state_begins_when_there_is_some(refused: int) -> None:
+    run(
+        """
+        refused = int(sys.argv[1])
+        for start in (lowthreads.start_new_thread, lowthreads.start_joinable_thread):
+            ran = lowthreads.allocate_lock()
+            ran.acquire()
+            set_fault(NO_MEMORY_THERE, refused)
+            start(ran.release, *([()] if start is lowthreads.start_new_thread else []))
+            assert ran.acquire(timeout=30)
+            assert count(NO_MEMORY_THERE) == refused, count(NO_MEMORY_THERE)
+            set_fault(NO_MEMORY_THERE, 0)
+            check_all_works()
+        """,
+        refused,
+    )
+
+
+def test_a_program_runs_on_without_the_watchdog_if_there_are_no_threads() -> None:
+    body = """
+        import os
+        from lowthreads._watchdog import Options, start_from_environment
+
+        set_fault(NO_THREAD, 11)
+        Options("report", 0.0, "").to_environment(os.environ)
+        start_from_environment()
+        print("on")
+        """
+    child = support.run_child(PRELUDE + textwrap.dedent(body), check=False)
+    assert (child.returncode, child.stdout) == (0, "on\n")
+    assert child.stderr.startswith("lowthreads: no watchdog: can't start new thread: [Errno 11]")
 
 
 def test_joiners_of_a_start_that_fails() -> None:

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from forking import forked_by_both, needs_fork, run
-from support import run_child
+from support import PYPY, run_child
 
 pytestmark = needs_fork
 
@@ -419,4 +419,33 @@ def test_a_join_ends_in_the_child_of_a_handlers_fork() -> None:
         join(pids[0])
         """,
         "main",
+    )
+
+
+@pytest.mark.skipif(PYPY, reason="it has no tracemalloc")
+def test_a_fork_waits_for_no_thread_whose_start_is_traced() -> None:
+    run_child(
+        """
+        import os, tracemalloc
+        from lowthreads import _count, start_joinable_thread, start_new_thread
+        from support import wait_until
+
+        def start_for_ever():
+            while going:
+                for handle in [start_joinable_thread(int) for _ in range(4)]:
+                    handle.join()
+
+        going = True
+        tracemalloc.start()
+        for _ in range(3):
+            start_new_thread(start_for_ever, ())
+        for _ in range(200):
+            pid = os.fork()
+            if pid == 0:
+                os._exit(0)
+            os.waitpid(pid, 0)
+        going = False
+        wait_until(lambda: _count() == 0)
+        """,
+        options=["-W", "ignore:This process:DeprecationWarning"],
     )

@@ -10,7 +10,7 @@ import textwrap
 import pytest
 from marks import torn
 
-from support import end_child, run_child, start_child
+from support import PYPY, end_child, run_child, start_child
 
 WINDOWS = os.name == "nt"
 
@@ -22,7 +22,7 @@ masks = pytest.mark.skipif(WINDOWS, reason="Windows: no signal.pthread_sigmask")
 PRELUDE = """
 import gc, os, signal, socket, sys, time
 from lowthreads import allocate_lock, get_ident, interrupt_main, start_new_thread
-from support import await_waiter, wait_until
+from support import PYPY, await_waiter, wait_until
 
 gc.collect()  # imports leave callbacks to PyPy's collector, in which an exception would be lost
 
@@ -864,3 +864,61 @@ def test_every_lock_is_right_after_a_storm_of_signals() -> None:
         assert never.locked() and ping.locked() and pong.locked() and ended.locked()
         assert not mask(), mask()
         """)
+
+
+BURSTS = """
+    # Not more: faulthandler's stack, on which they nest, is a small one.
+    signals = (USR1, USR2, ALRM)
+    armed = False
+
+    def raising_when_armed(signum, frame):
+        if armed:
+            raise Hit
+
+    for signum in signals:
+        signal.signal(signum, raising_when_armed)
+    ours, theirs = socket.socketpair()
+    for each in (ours, theirs):
+        each.setblocking(False)
+    descriptor = theirs.fileno()
+    signal.set_wakeup_fd(descriptor, warn_on_full_buffer=False)
+
+    def burst(lock, done, number):
+        time.sleep(0.0065 + number % 50 * 3e-6)  # when the wait is a patient one
+        for index, signum in enumerate(signals):
+            if index == number % 3:
+                lock.release()
+            os.kill(MAIN, signum)
+        done.release()
+
+    def catch(step, times):
+        global armed
+        try:
+            catch(step, times - 1) if times else step()
+            armed = False
+        except Hit:
+            armed = False
+
+    for number in range(300):
+        lock, done, got = held(), held(), []
+        start_new_thread(burst, (lock, done, number))
+        armed = True
+        # What acquire returns is kept, or it raises.
+        catch(lambda: got.extend(map(lock.acquire, (True,))), len(signals))
+        done.acquire()
+        assert lock.locked() == bool(got), f"round {number}: {got}, {lock}"
+        current = signal.set_wakeup_fd(descriptor, warn_on_full_buffer=False)
+        assert current == descriptor, f"{current} after round {number}"
+        try:
+            ours.recv(10000)
+        except BlockingIOError:
+            pass
+    signal.set_wakeup_fd(-1)
+    ours.close(), theirs.close()
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there are no such signals")
+@pytest.mark.skipif(PYPY, reason="methods are torn there: README, known limits")
+def test_a_burst_of_handlers_that_raise_leaves_all_as_it_was() -> None:
+    run(BURSTS)

@@ -413,3 +413,14 @@ def test_another_interpreter_may_lack_lowthreads(tmp_path: Path, same: bool) -> 
     assert result.status == 0, result
     assert ("lowthreads_missing" in result.stdout) == same, result
     assert same or not result.stdout.strip()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="by a POSIX shell")
+@pytest.mark.parametrize("closed", ["1>&-", "2>&-", "0<&- 1>&- 2>&-"])
+def test_standard_streams_may_be_closed(tmp_path: Path, closed: str) -> None:
+    (tmp_path / "program.py").write_text("open('ran', 'w').close()")
+    command = f"exec {sys.executable} -m lowthreads run program.py {closed}"
+    subprocess.run(
+        ["sh", "-c", command], cwd=tmp_path, env=environment(), timeout=LIMIT, check=True
+    )
+    assert (tmp_path / "ran").exists()

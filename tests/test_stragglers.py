@@ -7,7 +7,7 @@ import threading
 import pytest
 
 import lowthreads
-from support import run_child, wait_until
+from support import PYPY, run_child, wait_until
 
 
 def test_it_returns_when_all_have_ended() -> None:
@@ -136,3 +136,27 @@ def test_those_of_the_interpreters_own_module_are_told_too() -> None:
         """)
     first, second = child.stdout.splitlines()
     assert first == second == "runs, runs no Python code, runs no Python code"
+
+
+@pytest.mark.skipif(PYPY, reason="no finalizers run at the end, and threads go on")
+def test_it_names_them_as_late_as_in_a_finalizer() -> None:
+    child = run_child(
+        """
+        import lowthreads
+        from support import collect_at_the_end
+
+        class Ending:
+            def __init__(self):
+                self.itself = self
+
+            def __del__(self, shutdown=lowthreads.shutdown):
+                print(len(shutdown(0)), len(shutdown(0.05)))
+
+        lock = lowthreads.allocate_lock()
+        lock.acquire()
+        lowthreads.start_new_thread(lock.acquire, ())
+        collect_at_the_end()
+        Ending()
+        """
+    )
+    assert child.stdout == "1 1\n"

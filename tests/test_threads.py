@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import platform
 import sys
 import textwrap
 import threading
@@ -16,9 +15,7 @@ from marks import counts_threads, freed_at_once
 
 import lowthreads
 from lowthreads import _count, allocate_lock, get_ident, stack_size, start_new_thread
-from support import run_child, run_threads, wait_until
-
-PYPY = platform.python_implementation() == "PyPy"
+from support import PYPY, run_child, run_threads, wait_until
 
 
 def held() -> lowthreads.LockType:
@@ -710,3 +707,90 @@ def test_an_interpreter_without_threads_gets_none(allowed: bool) -> None:
     )
     outcome = "False" if allowed else "thread is not supported for isolated subinterpreters"
     assert child.stdout.splitlines() == ["False", outcome]
+
+
+@pytest.mark.skipif(PYPY, reason="CPython's way to end a thread")
+def test_a_thread_local_may_call_back_from_c_when_its_thread_ends() -> None:
+    output = run_child(
+        """
+        import ctypes
+        import _thread
+        from lowthreads import _count, allocate_lock, start_new_thread
+        from support import wait_until
+
+        local = _thread._local()
+        calls = []
+        call_back = ctypes.CFUNCTYPE(None)(lambda: calls.append(1))
+
+        class Ending:
+            def __del__(self):
+                for _ in range(3):
+                    call_back()
+
+        def begin():
+            local.ending = Ending()
+
+        for _ in range(20):
+            start_new_thread(begin, ())
+            wait_until(lambda: _count() == 0)
+        wait_until(lambda: len(calls) == 60)
+        """
+    ).stdout
+    assert output == ""
+
+
+@pytest.mark.parametrize("end", ["sys.exit()", "raise KeyError"])
+def test_a_hook_for_exceptions_ends_nothing(end: str) -> None:
+    """Nor what it raises where it is only looked at."""
+    child = run_child(
+        """
+        import sys
+        from lowthreads import _count, start_new_thread
+        from support import wait_until
+
+        class Hook:
+            def __bool__(self):
+                exec(sys.argv[1])
+
+            def __call__(self, unraisable):
+                print("told", unraisable.exc_type.__name__, flush=True)
+                exec(sys.argv[1])
+
+        def fail():
+            raise LookupError
+
+        sys.unraisablehook = Hook()
+        start_new_thread(fail, ())
+        wait_until(lambda: _count() == 0)
+        sys.unraisablehook = sys.__unraisablehook__
+        print("on")
+        """,
+        end,
+        check=False,
+    )
+    assert (child.returncode, child.stdout) == (0, "told LookupError\non\n"), child.stderr
+
+
+@pytest.mark.skipif(PYPY, reason="by CPython's C API")
+def test_an_exception_from_elsewhere_in_a_thread_that_fails_ends_that_thread_alone() -> None:
+    child = run_child(
+        """
+        import ctypes, socket
+        from lowthreads import _count, start_new_thread
+        from support import wait_until
+
+        def interrupt():  # at the next step in Python, which is that of who reports
+            ends = ctypes.py_object(SystemExit)
+            return ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), ends) == 1
+
+        ours, theirs = socket.socketpair()
+        ours.settimeout(0.3)
+        ident = start_new_thread(ours.recv, (1,))
+        wait_until(interrupt)
+        wait_until(lambda: _count() == 0)
+        print("on")
+        """,
+        check=False,
+    )
+    assert (child.returncode, child.stdout) == (0, "on\n"), child.stderr
+    assert child.stderr.endswith("timed out\n")

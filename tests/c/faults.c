@@ -15,11 +15,12 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { NO_THREAD, NO_MEMORY, SPURIOUS, INTERRUPTED, CLOCK, KINDS };
+enum { NO_THREAD, NO_MEMORY, SPURIOUS, INTERRUPTED, CLOCK, NO_MEMORY_THERE, KINDS };
 
 /* For NO_THREAD an errno.  For NO_MEMORY, which allocation from now on fails, 0: none.  For the
  * next two, how many sleeps of three end at once.  For CLOCK, by how many seconds the wall clock
- * is wrong. */
+ * is wrong.  For NO_MEMORY_THERE, how many of the first allocations fail, whoever makes them, in
+ * threads that the shim starts. */
 static _Atomic(long) settings[KINDS], counts[KINDS];
 
 void faults_set(int kind, long setting);
@@ -45,13 +46,32 @@ static int is_shim(const void *caller)
 #define BY_SHIM is_shim(__builtin_return_address(0))
 #define REAL(name) __typeof__(name) *real = (__typeof__(name) *)dlsym(RTLD_NEXT, #name)
 
+static _Thread_local int is_new; /* it has not been refused memory yet as often as it is to be */
+
+static struct start {
+    void *(*body)(void *);
+    void *arg;
+} starts[1024];
+
+static void *begin(void *it)
+{
+    struct start *start = it;
+    is_new = settings[NO_MEMORY_THERE] != 0;
+    return start->body(start->arg);
+}
+
 int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*body)(void *),
                    void *arg)
 {
+    static _Atomic(unsigned) started;
     REAL(pthread_create);
-    if (settings[NO_THREAD] != 0 && BY_SHIM)
+    if (!BY_SHIM)
+        return real(thread, attributes, body, arg);
+    if (settings[NO_THREAD] != 0)
         return counts[NO_THREAD]++, (int)settings[NO_THREAD];
-    return real(thread, attributes, body, arg);
+    struct start *start = &starts[started++ % 1024];
+    *start = (struct start){body, arg};
+    return real(thread, attributes, begin, start);
 }
 
 /* ---- Memory ------------------------------------------------------------------------- */
@@ -62,6 +82,12 @@ void *__libc_calloc(size_t count, size_t size);
 static int is_refused(const void *caller)
 {
     static _Thread_local int busy; /* dladdr may allocate */
+    if (is_new) {
+        is_new = counts[NO_MEMORY_THERE] < settings[NO_MEMORY_THERE];
+        counts[NO_MEMORY_THERE] += is_new;
+        errno = is_new ? ENOMEM : errno;
+        return is_new;
+    }
     if (settings[NO_MEMORY] == 0 || busy)
         return 0;
     busy = 1;

@@ -166,6 +166,45 @@ static void run_census(void)
     stress_workers[0].operations = started;
 }
 
+/* Several wait for a thread that is late to arrive, and are all woken. */
+static lt_atomic_u32 may_arrive, awaited;
+
+static void arrive_late(void *arg, uint32_t generation)
+{
+    (void)arg;
+    await_word(&may_arrive, 1);
+    lt_census_arrive(generation);
+    lt_census_leave(generation);
+}
+
+static void await_arrivals(void *arg, uint32_t generation)
+{
+    (void)arg;
+    lt_census_arrive(generation);
+    lt_census_await_arrivals();
+    lt_fetch_add(&awaited, 1);
+    lt_census_leave(generation);
+}
+
+static void run_arrivals(void)
+{
+    uintptr_t ident;
+    while (lt_now() < stress_end) {
+        set_word(&may_arrive, 0);
+        set_word(&awaited, 0);
+        CHECK(lt_thread_start(arrive_late, NULL, 0, NULL, &ident) == 0);
+        for (int i = 0; i < 3; i++)
+            CHECK(lt_thread_start(await_arrivals, NULL, 0, NULL, &ident) == 0);
+        nap(200 * MICROSECOND);
+        CHECK(lt_load(&awaited) == 0);
+        set_word(&may_arrive, 1);
+        await_word(&awaited, 3);
+        while (lt_census_count() != 0)
+            lt_thread_yield();
+        stress_workers[0].operations += 4;
+    }
+}
+
 /* ---- Handles ------------------------------------------------------------------------------ */
 
 /* In each round, some workers want to start the thread of one handle, which one may, and
@@ -269,6 +308,7 @@ static void run_handles(void)
 const kind thread_kinds[] = {
     {"tokens", run_tokens, false},
     {"census", run_census, false},
+    {"arrivals", run_arrivals, false},
     {"handles", run_handles, false},
     {NULL, NULL, false},
 };
