@@ -67,7 +67,7 @@ class Biased:
     _memory: Any
     _shared: RLockHandle
 
-    def _begin(self) -> None:
+    def _lt_begin(self) -> None:
         self._memory = memory = _new(_MEMORY)
         self._shared = _addressof(memory, "rlock")
         self._depth = 0
@@ -105,7 +105,7 @@ class Biased:
             and (self._forks == _forks or self._outlived_fork())
         )
 
-    def _take(self) -> bool:
+    def _lt_take(self) -> bool:
         """Take the lock, if it is biased to the calling thread."""
         if not self._is_mine():
             return False
@@ -126,7 +126,7 @@ class Biased:
             self._busy = False
             raise
 
-    def _give(self) -> bool:
+    def _lt_give(self) -> bool:
         """Release the lock once, if it is biased to the calling thread, which holds it."""
         if not self._is_mine():
             return False

@@ -146,10 +146,10 @@ elif sys.implementation.name == "cpython":
         __slots__ = ()
 
         _awaited = LockMethods._awaited
-        _acquire = LockMethods.acquire
-        _release = LockMethods.release
-        _pending = pending
-        _go_on = staticmethod(go_on)
+        _lt_acquire = LockMethods.acquire
+        _lt_release = LockMethods.release
+        _lt_pending = pending
+        _lt_go_on = staticmethod(go_on)
 
         @property
         def _handle(self):

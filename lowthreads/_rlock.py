@@ -149,10 +149,10 @@ class RLockMethods:
         if _try(handle, 0) != _ACQUIRED:
             status = lib.lt_ffi_wait(handle, _FOR_RLOCK, 0, FOREVER, lib.lt_now(), _FIRM, False)
             if status != _ACQUIRED:
-                self._refuse()
+                self._lt_refuse()
         lib.lt_rlock_restore(handle, levels)
 
-    def _refuse(self) -> NoReturn:
+    def _lt_refuse(self) -> NoReturn:
         """Raise, for `_acquire_restore`: nobody can take the lock."""
         raise_orphaned()
 
@@ -170,11 +170,11 @@ elif sys.implementation.name == "cpython":
     class _Base(native.RLockMemory):
         __slots__ = ()
 
-        _acquire = RLockMethods.acquire
-        _release = RLockMethods.release
-        _refuse = RLockMethods._refuse
-        _pending = pending
-        _go_on = staticmethod(go_on)
+        _lt_acquire = RLockMethods.acquire
+        _lt_release = RLockMethods.release
+        _lt_refuse = RLockMethods._lt_refuse
+        _lt_pending = pending
+        _lt_go_on = staticmethod(go_on)
 
         @property
         def _handle(self):
@@ -193,27 +193,27 @@ else:
                 if cls.__init__ is not object.__init__
                 else (object.__new__(cls, *args, **kwargs))
             )
-            self._begin()
+            self._lt_begin()
             return self
 
         @wraps(RLockMethods.acquire)
         def acquire(self, blocking=True, timeout=-1):
             # Whatever else may be wrong is for RLockMethods to say.
             return (
-                timeout is DEFAULT and (blocking is True or blocking is False) and self._take()
+                timeout is DEFAULT and (blocking is True or blocking is False) and self._lt_take()
             ) or RLockMethods.acquire(self, blocking, timeout)
 
         @wraps(RLockMethods.release)
         def release(self):
-            if not self._give():
+            if not self._lt_give():
                 RLockMethods.release(self)
 
         def __enter__(self):
-            return self._take() or RLockMethods.__enter__(self)
+            return self._lt_take() or RLockMethods.__enter__(self)
 
         @wraps(RLockMethods.__exit__)
         def __exit__(self, *exc_info):
-            if not self._give():
+            if not self._lt_give():
                 RLockMethods.release(self)
 
 

@@ -123,7 +123,7 @@ def _has_taken(status: int, take_back: Callable[[], object]) -> bool:
 
 if sys.implementation.name == "cpython":
     # Of what the extension calls a holder: see csrc/ffi/cpython/object.h.
-    native._go_on, native._pending = go_on, pending
+    native._lt_go_on, native._lt_pending = go_on, pending
 
     def _wait_for(
         handle: Any, awaited: int, marks: int, deadline: int, since: int, passes: bool

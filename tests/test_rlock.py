@@ -933,3 +933,23 @@ def test_restoring_no_levels_leaves_it_free(rlock: RLock) -> None:
         with pytest.raises(OverflowError):
             rlock._acquire_restore((levels, 0))
         assert is_free(rlock)
+
+
+def test_a_subclass_names_its_own_as_it_likes() -> None:
+    class Named(RLock):
+        def _acquire(self) -> None:
+            raise AssertionError("called")
+
+        _release = _refuse = _pending = _go_on = _wait = _take = _acquire
+
+    rlock = Named()
+    with held_elsewhere(rlock):
+        assert not rlock.acquire(timeout=0.01)
+    with rlock:
+        assert rlock.acquire()
+        rlock.release()
+    with pytest.raises(RuntimeError):
+        rlock.release()
+    with held_elsewhere(rlock, until_awaited=True):
+        assert rlock.acquire()
+    rlock.release()

@@ -71,7 +71,7 @@ BODY = """
 
     def patient():
         # The main thread's wait has gone on to its second kind.
-        return os.name != "posix" or _wait._Watch.fd >= 0
+        return os.name != "posix" or bool(_wait._found)
 
     def collecting():
         await_waiter(it)

@@ -24,7 +24,7 @@ LT_COLD static PyObject *lt_lock_leave_slowly(PyObject *self)
 {
     if (lt_lock_release(lt_lock_of(self)))
         return lt_constant(Py_None);
-    return lt_call_python(self, "_release", NULL, 0, NULL);
+    return lt_call_python(self, "_lt_release", NULL, 0, NULL);
 }
 
 static PyObject *lt_lock_acquire(PyObject *self, PyObject *const *args, Py_ssize_t count,
@@ -32,7 +32,7 @@ static PyObject *lt_lock_acquire(PyObject *self, PyObject *const *args, Py_ssize
 {
     lt_usual usual = lt_usual_arguments(args, count, keywords);
     if (usual == LT_UNUSUAL)
-        return lt_call_python(self, "_acquire", args, count, keywords);
+        return lt_call_python(self, "_lt_acquire", args, count, keywords);
     if (lt__lock_try_quickly(lt_lock_of(self), 0))
         return lt_bool(true);
     return usual == LT_TRIES ? lt_lock_try_again(self) : lt_lock_take_slowly(self, 0);

@@ -1,6 +1,6 @@
 /* What a lock or RLock object is on CPython: memory for the shim's lock, and C methods for
  * the usual calls as long as all goes well.  Everything else is Python: a C method calls the
- * Python method of the same name, behind an underscore (`_acquire`), which checks
+ * Python method of the same name, behind `_lt_` (which no subclass has a name of its own with), which checks
  * arguments, waits on and raises.
  *
  * A call of a Python method costs as much as the whole of `_thread`'s acquire, and a
@@ -106,7 +106,7 @@ static bool lt_raise_expelled(PyObject *holder, int code)
 {
     PyObject *type, *raised, *traceback;
     PyErr_Fetch(&type, &raised, &traceback);
-    PyObject *pending = PyObject_GetAttrString(holder, "_pending");
+    PyObject *pending = PyObject_GetAttrString(holder, "_lt_pending");
     PyObject *exception = pending == NULL ? NULL : lt_take_pending(pending, code);
     Py_XDECREF(pending);
     if (exception == NULL) {
@@ -131,7 +131,7 @@ static bool lt_raise_expelled(PyObject *holder, int code)
 }
 
 /* Waits in C for as long as all goes well, and goes on in Python, where signals are handled and
- * exceptions raised: the holder's `_go_on`.  `_pending` is what _expel.py keeps for lt_interrupt.
+ * exceptions raised: the holder's `_lt_go_on`.  `_lt_pending` is what _expel.py keeps for lt_interrupt.
  * Here the wait ends, whatever is raised. */
 static PyObject *lt_wait_for(PyObject *holder, lt__wait *wait, unsigned marks, bool passes)
 {
@@ -143,7 +143,7 @@ static PyObject *lt_wait_for(PyObject *holder, lt__wait *wait, unsigned marks, b
         Py_RETURN_FALSE;
     PyObject *address = PyLong_FromVoidPtr(wait), *result = NULL;
     if (address != NULL)
-        result = PyObject_CallMethod(holder, "_go_on", "OIiO", address, marks | LT_FRESH, status,
+        result = PyObject_CallMethod(holder, "_lt_go_on", "OIiO", address, marks | LT_FRESH, status,
                                      passes ? Py_True : Py_False);
     Py_XDECREF(address);
     lt_give_wakeups_back(had);

@@ -11,7 +11,7 @@ static PyObject *lt_rlock_take(PyObject *self)
         return lt_bool(true);
     if (status == LT_TIMED_OUT)
         return lt_object_wait(self, LT_FOR_RLOCK, 0);
-    return lt_call_python(self, "_acquire", NULL, 0, NULL);
+    return lt_call_python(self, "_lt_acquire", NULL, 0, NULL);
 }
 
 static PyObject *lt_rlock_acquire(PyObject *self, PyObject *const *args, Py_ssize_t count,
@@ -25,7 +25,7 @@ static PyObject *lt_rlock_acquire(PyObject *self, PyObject *const *args, Py_ssiz
     } else if (usual == LT_WAITS) {
         return lt_rlock_take(self);
     }
-    return lt_call_python(self, "_acquire", args, count, keywords);
+    return lt_call_python(self, "_lt_acquire", args, count, keywords);
 }
 
 static PyObject *lt_rlock_enter(PyObject *self, PyObject *unused)
@@ -39,7 +39,7 @@ static PyObject *lt_rlock_leave(PyObject *self, PyObject *unused)
     (void)unused;
     if (lt_rlock_release(lt_rlock_of(self)))
         return lt_constant(Py_None);
-    return lt_call_python(self, "_release", NULL, 0, NULL);
+    return lt_call_python(self, "_lt_release", NULL, 0, NULL);
 }
 
 static PyObject *lt_rlock_exit(PyObject *self, PyObject *const *args, Py_ssize_t count)
@@ -68,7 +68,7 @@ static PyObject *lt_rlock_save(PyObject *self, PyObject *unused)
     (void)unused;
     uint32_t levels = lt_rlock_release_all(lt_rlock_of(self));
     if (levels == 0)
-        return lt_call_python(self, "_release", NULL, 0, NULL);
+        return lt_call_python(self, "_lt_release", NULL, 0, NULL);
     return Py_BuildValue("(kN)", (unsigned long)levels, PyLong_FromSize_t(lt_thread_ident()));
 }
 
@@ -89,7 +89,7 @@ static PyObject *lt_rlock_restore_saved(PyObject *self, PyObject *state)
         Py_RETURN_NONE;
     if (lt_rlock_try(rlock) != LT_ACQUIRED &&
         lt_ffi_wait(rlock, LT_FOR_RLOCK, 0, LT_FOREVER, lt_now(), LT_FIRM, false) != LT_ACQUIRED)
-        return lt_call_python(self, "_refuse", NULL, 0, NULL);
+        return lt_call_python(self, "_lt_refuse", NULL, 0, NULL);
     lt_rlock_restore(rlock, (uint32_t)levels);
     Py_RETURN_NONE;
 }
