@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import builtins
 import os
+import sys
 import textwrap
 
 import pytest
@@ -326,6 +327,7 @@ def test_it_may_be_imported_as_late_as_at_exit() -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+@pytest.mark.skipif(sys.version_info[:2] == (3, 12), reason="3.12 alone refuses forks at exit")
 @pytest.mark.parametrize("by", ["main", "other"])
 def test_the_child_of_a_fork_at_exit_starts_threads(by: str) -> None:
     child = run_child(
