@@ -22,7 +22,7 @@ masks = pytest.mark.skipif(WINDOWS, reason="Windows: no signal.pthread_sigmask")
 PRELUDE = """
 import gc, os, signal, socket, sys, time
 from lowthreads import allocate_lock, get_ident, interrupt_main, start_new_thread
-from support import PYPY, await_waiter, wait_until
+from support import await_waiter, wait_until
 
 gc.collect()  # imports leave callbacks to PyPy's collector, in which an exception would be lost
 

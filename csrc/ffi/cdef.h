@@ -130,7 +130,7 @@ uint32_t lt_census_count(void);                  /* never blocks */
 void lt_census_close(uintptr_t ident);           /* never blocks */
 void lt_ffi_await_arrivals(void);                /* blocks: detaches */
 
-uintptr_t lt_ffi_table(void);                  /* never blocks */
+uintptr_t lt_ffi_table(void);                    /* never blocks */
 
 const char *lt_ffi_parker(void);                 /* never blocks */
 const char *lt_ffi_api(void);                    /* never blocks */

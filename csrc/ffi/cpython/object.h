@@ -1,6 +1,6 @@
 /* What a lock or RLock object is on CPython: memory for the shim's lock, and C methods for
  * the usual calls as long as all goes well.  Everything else is Python: a C method calls the
- * Python method of the same name, behind `_lt_` (which no subclass has a name of its own with), which checks
+ * Python method of the same name behind `_lt_`, a prefix that is no subclass's own, which checks
  * arguments, waits on and raises.
  *
  * A call of a Python method costs as much as the whole of `_thread`'s acquire, and a
@@ -74,12 +74,11 @@ done:
  * one set, or without: it is not there. */
 static PyObject *lt_take_pending(PyObject *pending, int code)
 {
-    PyObject *exception = NULL, *key = PyLong_FromLong(code);
-    PyObject *given = key == NULL ? NULL : PyDict_GetItemWithError(pending, key);
-    Py_XINCREF(given);
-    if (given != NULL && PyDict_DelItem(pending, key) == 0)
-        Py_INCREF(exception = given);
-    Py_XDECREF(given);
+    PyObject *key = PyLong_FromLong(code);
+    PyObject *exception = key == NULL ? NULL : PyDict_GetItemWithError(pending, key);
+    Py_XINCREF(exception);
+    if (exception != NULL && PyDict_DelItem(pending, key) < 0)
+        Py_CLEAR(exception);
     Py_XDECREF(key);
     return exception;
 }
@@ -131,8 +130,8 @@ static bool lt_raise_expelled(PyObject *holder, int code)
 }
 
 /* Waits in C for as long as all goes well, and goes on in Python, where signals are handled and
- * exceptions raised: the holder's `_lt_go_on`.  `_lt_pending` is what _expel.py keeps for lt_interrupt.
- * Here the wait ends, whatever is raised. */
+ * exceptions raised: the holder's `_lt_go_on`.  `_lt_pending` is what _expel.py keeps for
+ * lt_interrupt.  Here the wait ends, whatever is raised. */
 static PyObject *lt_wait_for(PyObject *holder, lt__wait *wait, unsigned marks, bool passes)
 {
     Py_ssize_t had = lt_wakeups_taken();
