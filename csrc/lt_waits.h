@@ -54,6 +54,12 @@ static inline bool lt__wait_decide(lt__wait *wait, uint32_t fate)
     return lt_cas_release(&wait->fate, &pending, fate);
 }
 
+/* Whether it got what it was for. */
+static inline bool lt__wait_fulfilled(lt__wait *wait)
+{
+    return lt_load(&wait->fate) == LT_ENDED;
+}
+
 /* lt_interrupt's code, 0 if that has not ended the wait. */
 static inline int lt__wait_code(lt__wait *wait)
 {
@@ -72,6 +78,10 @@ lt_status lt__lock_wait_on(lt__wait *wait, uintptr_t marks, lt_patience patience
 
 /* The same, for a lock that the caller has taken meanwhile. */
 lt_status lt__lock_took(lt__wait *wait);
+
+/* For a wait for an lt_rlock that goes on: if the calling thread has it by now, for a signal handler
+ * took and kept it, takes it once more.  LT_TIMED_OUT if not. */
+lt_status lt__rlock_reenter(lt__wait *wait, uintptr_t marks);
 
 /* Waits for record.lock, an lt_event: LT_ACQUIRED, also if it was reset right after it was set,
  * LT_TIMED_OUT, or the code of lt_interrupt. */

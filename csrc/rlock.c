@@ -6,6 +6,7 @@
  *   waits), and it is taken out before the lock is free.
  * - levels belongs to the thread that holds the lock; it is 0 while nobody does. */
 #include "lowthreads.h"
+#include "lt_waits.h"
 
 lt_status lt_rlock_wait(lt_rlock *rlock, int64_t deadline, int64_t since, lt_patience patience)
 {
@@ -13,6 +14,16 @@ lt_status lt_rlock_wait(lt_rlock *rlock, int64_t deadline, int64_t since, lt_pat
     if (status == LT_ACQUIRED)
         lt_store(&rlock->lock.levels, 1);
     return status;
+}
+
+lt_status lt__rlock_reenter(lt__wait *wait, uintptr_t marks)
+{
+    lt_rlock *rlock = (lt_rlock *)wait->record.lock;
+    if (!lt_rlock_owned(rlock))
+        return LT_TIMED_OUT;
+    lt__wait_decide(wait, LT_ENDED);
+    int code = lt__wait_end(wait);
+    return code != 0 ? (lt_status)code : lt_rlock_try_marked(rlock, marks);
 }
 
 uint32_t lt_rlock_release_all(lt_rlock *rlock)

@@ -22,7 +22,7 @@ from functools import partial
 from importlib import import_module
 from typing import Any, Callable
 
-from ._errors import raise_acquire_at_shutdown, raise_orphaned
+from ._errors import raise_acquire_at_shutdown, raise_count_overflow, raise_orphaned
 from ._expel import pending, raise_expelled, takes_back
 from ._host import _is_main_interpreter
 from ._lib import ffi, lib, native
@@ -39,6 +39,7 @@ _wait_end = lib.lt__wait_end
 _ACQUIRED = lib.LT_ACQUIRED
 _INTERRUPTED = lib.LT_INTERRUPTED
 _ORPHANED = lib.LT_ORPHANED
+_OVERFLOW = lib.LT_OVERFLOW
 _EXPELLED = lib.LT_EXPELLED
 _PLAIN = lib.LT_PLAIN
 _BRIEF = lib.LT_BRIEF
@@ -118,6 +119,8 @@ def _has_taken(status: int, take_back: Callable[[], object]) -> bool:
         take_back()
     if status == _ORPHANED:
         raise_orphaned()
+    if status == _OVERFLOW:
+        raise_count_overflow()
     return status == _ACQUIRED
 
 

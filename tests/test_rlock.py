@@ -725,32 +725,44 @@ def test_a_handler_takes_what_its_thread_waits_for(ending: str) -> None:
     )
 
 
-@pytest.mark.xfail(reason="a handler that takes what it interrupts, and raises: docs/design.md")
-@pytest.mark.parametrize("wait", ["acquire", "timeout", "__enter__"])
-def test_what_a_handler_took_stays_taken_when_it_raises(wait: str) -> None:
-    run_rlock(
-        """
-        rlock, let_go = held_elsewhere()
+KEEP = """
+    rlock, let_go = held_elsewhere()
+    wait, pause, raises = sys.argv[1], float(sys.argv[2]), sys.argv[3] == "raises"
 
-        def handler(signum, frame):
-            let_go.release()
-            assert rlock.acquire(timeout=60)
+    def handler(signum, frame):
+        let_go.release()
+        assert rlock.acquire(timeout=60)
+        if raises:
             raise Hit
 
-        def other():
-            await_waiter(rlock)
-            time.sleep(0.02)
-            send()
+    def other():
+        await_waiter(rlock)
+        time.sleep(pause)
+        send()
 
-        waits = {**WAITS, "__enter__": lambda rlock: rlock.__enter__()}
-        signal.signal(USR1, handler)
-        start_new_thread(other, ())
-        until_hit(lambda: waits[sys.argv[1]](rlock))
-        assert count_levels(rlock) == 1
-        assert is_free(rlock)
-        """,
-        wait,
-    )
+    waits = {**WAITS, "__enter__": lambda rlock: rlock.__enter__()}
+    signal.signal(USR1, handler)
+    start_new_thread(other, ())
+    if raises:
+        until_hit(lambda: waits[wait](rlock))
+    else:
+        assert waits[wait](rlock) is True
+    assert count_levels(rlock) == (1 if raises else 2)
+    assert is_free(rlock)
+    """
+
+
+@pytest.mark.parametrize("pause", [0, 0.02])
+@pytest.mark.parametrize("wait", ["acquire", "timeout", "__enter__"])
+def test_what_a_handler_keeps_is_taken_once_more(wait: str, pause: float) -> None:
+    run_rlock(KEEP, wait, pause, "returns")
+
+
+@torn
+@pytest.mark.parametrize("pause", [0, 0.02])
+@pytest.mark.parametrize("wait", ["acquire", "timeout", "__enter__"])
+def test_what_a_handler_keeps_stays_taken_when_it_raises(wait: str, pause: float) -> None:
+    run_rlock(KEEP, wait, pause, "raises")
 
 
 STORM = """

@@ -36,7 +36,11 @@ static lt_patience lt_ffi_patience(int patience)
 static int lt_ffi_wait_on(lt__wait *wait, unsigned marks, int patience, bool passes)
 {
     lt_lock *lock = wait->record.lock;
-    lt_status status;
+    lt_status status = LT_TIMED_OUT;
+    if (wait->record.awaited == LT_FOR_RLOCK)
+        status = lt__rlock_reenter(wait, marks);
+    if (status != LT_TIMED_OUT)
+        return (int)status;
     if (lt_lock_spin(lock, marks)) {
         status = lt__lock_took(wait);
         if (status == LT_ACQUIRED && passes)

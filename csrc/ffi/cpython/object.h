@@ -129,9 +129,22 @@ static bool lt_raise_expelled(PyObject *holder, int code)
     return true;
 }
 
+/* Gives back what the wait took, if Python was torn away since; and not what a signal handler took
+ * and kept meanwhile, which the callers need not undo either. */
+static void lt_undo_wait(lt__wait *wait)
+{
+    bool took = lt__wait_fulfilled(wait);
+    lt_lock *lock = wait->record.lock;
+    if (took && wait->record.awaited == LT_FOR_RLOCK)
+        lt_rlock_release((lt_rlock *)lock);
+    else if (took)
+        lt_lock_undo(lock);
+    lt_lock_settle(lock);
+}
+
 /* Waits in C for as long as all goes well, and goes on in Python, where signals are handled and
  * exceptions raised: the holder's `_lt_go_on`.  `_lt_pending` is what _expel.py keeps for
- * lt_interrupt.  Here the wait ends, whatever is raised. */
+ * lt_interrupt.  Here the wait ends, whatever is raised, and if anything is, with the lock not taken. */
 static PyObject *lt_wait_for(PyObject *holder, lt__wait *wait, unsigned marks, bool passes)
 {
     Py_ssize_t had = lt_wakeups_taken();
@@ -149,26 +162,16 @@ static PyObject *lt_wait_for(PyObject *holder, lt__wait *wait, unsigned marks, b
     int code = lt__wait_end(wait);
     if (code != 0 && lt_raise_expelled(holder, code))
         Py_CLEAR(result);
+    if (result == NULL && !passes)
+        lt_undo_wait(wait);
     return result;
 }
 
 LT_COLD static PyObject *lt_object_wait(PyObject *self, int awaited, unsigned marks)
 {
     lt__wait wait;
-    bool is_rlock = awaited == LT_FOR_RLOCK;
-    if (is_rlock)
-        lt_rlock_settle(lt_rlock_of(self));
-    else
-        lt_lock_settle(lt_lock_of(self));
     lt_ffi_prepare(&wait, lt_lock_of(self), awaited, LT_FOREVER, lt_now());
-    PyObject *result = lt_wait_for(self, &wait, marks, false);
-    if (result != NULL)
-        return result;
-    if (is_rlock) /* Python may have been torn away once it had the lock */
-        lt_rlock_undo(lt_rlock_of(self));
-    else
-        lt_lock_undo(lt_lock_of(self));
-    return NULL;
+    return lt_wait_for(self, &wait, marks, false);
 }
 
 /* What the arguments of acquire ask for, where they are the usual ones. */
