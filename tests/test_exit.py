@@ -333,6 +333,13 @@ def test_the_child_of_a_fork_at_exit_starts_threads(by: str) -> None:
     child = run_child(
         """
         import atexit, os, sys
+
+        def at_exit():
+            fork() if sys.argv[1] == "main" else go.release()
+            assert done.acquire(timeout=30)
+
+        atexit.register(at_exit)  # to be called after lowthreads' own
+
         from lowthreads import allocate_lock, start_joinable_thread, start_new_thread
 
         def fork():
@@ -343,14 +350,9 @@ def test_the_child_of_a_fork_at_exit_starts_threads(by: str) -> None:
             assert os.waitpid(pid, 0)[1] == 0
             done.release()
 
-        def at_exit():
-            fork() if sys.argv[1] == "main" else go.release()
-            assert done.acquire(timeout=30)
-
         go, done = allocate_lock(), allocate_lock()
         go.acquire(), done.acquire()
         start_new_thread(lambda: go.acquire() and fork(), ())
-        atexit.register(at_exit)
         """,
         by,
         options=["-W", "ignore:This process:DeprecationWarning"],
