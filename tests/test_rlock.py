@@ -594,8 +594,8 @@ def test_a_finalizer_takes_it_again_in_the_midst_of_anything(rlock: RLock) -> No
 ELSEWHERE = """
 from lowthreads import RLock
 
-def held_elsewhere():
-    rlock, taken, let_go = RLock(), held(), held()
+def held_elsewhere(kind=RLock):
+    rlock, taken, let_go = kind(), held(), held()
     def hold():
         with rlock:
             taken.release()
@@ -965,3 +965,30 @@ def test_a_subclass_names_its_own_as_it_likes() -> None:
     with held_elsewhere(rlock, until_awaited=True):
         assert rlock.acquire()
     rlock.release()
+
+
+def test_a_subclass_names_its_own_in_waits_that_python_goes_on_with_too() -> None:
+    run_rlock("""
+        from lowthreads import interrupt
+
+        class Named(RLock):
+            def _go_on(self):
+                raise AssertionError("called")
+
+            _pending = _give_back = _take_back = _go_on
+
+        def other(end):
+            await_waiter(rlock)
+            end()
+
+        main = get_ident()
+        for ends in (send, lambda: wait_until(lambda: interrupt(main, Hit))):
+            rlock, let_go = held_elsewhere(Named)
+            signal.signal(USR1, lambda signum, frame: let_go.release())
+            start_new_thread(other, (ends,))
+            if ends is send:
+                assert rlock.acquire() and rlock._is_owned()
+            else:
+                until_hit(rlock.acquire)
+                let_go.release()
+        """)
