@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 
 import pytest
@@ -160,3 +161,31 @@ def test_it_names_them_as_late_as_in_a_finalizer() -> None:
         """
     )
     assert child.stdout == "1 1\n"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pthread_create")
+def test_they_are_told_to_a_thread_that_other_c_code_started() -> None:
+    child = run_child("""
+        import ctypes, time
+        from lowthreads import allocate_lock, shutdown, start_new_thread
+        from support import await_waiter
+
+        def tell(nothing):
+            for each in shutdown(0):
+                print(each.doing.partition(" 0x")[0])
+            told.release()
+            return 0
+
+        told, lock = allocate_lock(), allocate_lock()
+        told.acquire(), lock.acquire()
+        start_new_thread(lock.acquire, ())
+        await_waiter(lock)
+        start_new_thread(time.sleep, (60,))
+        libc, thread = ctypes.CDLL(None), ctypes.c_ulong()
+        body = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p)(tell)
+        assert libc.pthread_create(ctypes.byref(thread), None, body, None) == 0
+        assert told.acquire(timeout=60)
+        libc.pthread_join(thread, None)
+        lock.release()
+        """)
+    assert sorted(child.stdout.splitlines()) == ["runs no Python code", "waits for lock"]
