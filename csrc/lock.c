@@ -166,7 +166,7 @@ static bool is_old(uint32_t state)
  * calls this before it says that it is not the owner any more. */
 static bool outlived_fork(lt_lock *lock, uint32_t state)
 {
-    uintptr_t owner = lt_load_uptr_acquire(&lock->owner) & ~LT_MARKS;
+    uintptr_t owner = lt_lock_owner(lock);
     uint32_t theirs = state & ~(LT__GENERATION_STEP - 1);
     return !(state & LT_ORPHAN) && lt__census_has_survivor(theirs, owner);
 }
