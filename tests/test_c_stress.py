@@ -1,12 +1,15 @@
-"""The shim alone, without Python, under load: see tests/c/stress.c.
+"""The shim alone, without Python, under load, and in all orders of its steps.
 
-`LOWTHREADS_STRESS_SECONDS` is how long each program runs (1).
+See tests/c/stress.c, and docs/proofs.md.  `LOWTHREADS_STRESS_SECONDS` is how long each program that
+makes load runs (1).
 """
 
 from __future__ import annotations
 
 import importlib.util
 import os
+import platform
+import shutil
 import subprocess
 import sys
 from functools import lru_cache
@@ -29,6 +32,7 @@ def load(path: Path) -> ModuleType:
 
 
 build = load(Path(__file__).resolve().parent / "c" / "build.py")
+explorer = load(build.ROOT / "proofs" / "explorer" / "build.py")
 works = lru_cache(maxsize=None)(build.works)
 
 
@@ -51,6 +55,20 @@ def test_stress(tmp_path: Path, parker: str, sanitizer: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert "kinds held" in done.stdout
     assert done.stderr == ""
+
+
+@pytest.mark.skipif(
+    platform.libc_ver()[0] != "glibc" or sys.maxsize < 2**32 or shutil.which("gcc") is None,
+    reason="the explorer is for gcc, glibc and 64 bits",
+)
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("parker", PARKERS)
+def test_orders(tmp_path: Path, parker: str) -> None:
+    program = explorer.build(tmp_path, parker)
+    command = [str(program), "all", "0", "120"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "NOT ALL" not in done.stdout
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows: tools/windows --stress runs it")

@@ -74,6 +74,7 @@ long model_syscall(long number, ...)
     uint32_t value = va_arg(args, uint32_t);
     if (operation == (FUTEX_WAKE | FUTEX_PRIVATE_FLAG)) {
         va_end(args);
+        CHECK(value == 1);
         explorer_step("wakes", word);
         wake_one(word);
         return 0;

@@ -65,6 +65,7 @@ static lt_status wait_for(lt_lock *lock, uintptr_t marks, int64_t deadline, int6
                           lt_patience patience)
 {
     bool lends = threads[current].lends;
+    int64_t began = lt_now();
     threads[current].lends = true;
     lt_status status = lt__lock_wait(lock, LT_FOR_LOCK, marks, deadline, since, patience);
     threads[current].lends = lends;
@@ -74,6 +75,8 @@ static lt_status wait_for(lt_lock *lock, uintptr_t marks, int64_t deadline, int6
         CHECK(threads[current].limit == (deadline > 0 ? deadline : 0));
     }
     CHECK(status != LT_INTERRUPTED || patience != LT_PLAIN);
+    if (status == LT_INTERRUPTED && patience == LT_BRIEF)
+        CHECK(lt_now() <= began + LT_BRIEF_NS);
     return status;
 }
 
@@ -168,6 +171,11 @@ static void waits_briefly(void)
     waits_for_a_time(LT_FOREVER, NEVER, LT_BRIEF);
 }
 
+static void waits_briefly_of_a_long_time(void)
+{
+    waits_for_a_time(lt_now() + 1000 * MILLISECOND, NEVER, LT_BRIEF);
+}
+
 static void waits_patiently(void)
 {
     waits_for_a_time(LT_FOREVER, LONG_AGO, LT_PATIENT);
@@ -252,6 +260,22 @@ static void releases_when(size_t waiting)
 static void releases_when_two_wait(void)
 {
     releases_when(2);
+}
+
+/* The last one in the queue gives up first. */
+static void gives_up_as_third(void)
+{
+    while (lt_waits(NULL, 0) < 2)
+        lt_thread_yield();
+    int64_t deadline = lt_now() + MILLISECOND;
+    CHECK(wait_for(&it.lock, 0, deadline, NEVER, LT_PLAIN) == LT_TIMED_OUT);
+    CHECK(lt_lock_release(&it.lock));
+}
+
+static void end_held(void)
+{
+    CHECK(lt_lock_release(&it.lock));
+    end();
 }
 
 static void end_signal(void)
@@ -376,6 +400,18 @@ static void releases_anyhow(void)
     lt_lock_release(&it.lock);
 }
 
+static void counts_its_release(void)
+{
+    if (lt_lock_release(&it.lock))
+        lt_fetch_add(&it.flag, 1);
+}
+
+static void end_released_once(void)
+{
+    CHECK(lt_load(&it.flag) == 1);
+    CHECK(it.lock.state == 0 && it.lock.newest == NULL);
+}
+
 static void takes_fresh_and_undoes(void)
 {
     if (lt_lock_try_marked(&it.lock, LT_FRESH))
@@ -474,6 +510,39 @@ static void is_interrupted_or_late(void)
 static void interrupts_first(void)
 {
     it.has_interrupted = lt_interrupt(FIRST, -1, CODE);
+}
+
+/* What is left on a stack is used no more. */
+static void __attribute__((noinline)) clobber(void)
+{
+    uintptr_t used[128];
+    for (unsigned i = 0; i < sizeof used / sizeof *used; i++)
+        ((volatile uintptr_t *)used)[i] = 0xA5A5A5A5;
+}
+
+/* As the main thread, which does other things between two parts of a wait. */
+static void is_interrupted_in_parts(void)
+{
+    lt__wait wait;
+    lt_status status;
+    threads[current].lends = true;
+    lt__wait_init(&wait, (lt_wait_record){.lock = &it.lock, .since = NEVER, .deadline = LT_FOREVER});
+    status = lt__lock_wait_on(&wait, 0, LT_BRIEF);
+    if (status == LT_INTERRUPTED) {
+        clobber();
+        status = lt__lock_wait_on(&wait, 0, LT_PLAIN);
+    }
+    it.interrupted = lt__wait_end(&wait) == CODE;
+    threads[current].lends = false;
+    CHECK(it.interrupted == (status == (lt_status)CODE));
+    if (status == LT_ACQUIRED)
+        CHECK(lt_lock_release(&it.lock));
+}
+
+static void interrupts_first_and_releases(void)
+{
+    interrupts_first();
+    CHECK(lt_lock_release(&it.lock));
 }
 
 static void end_interrupted(void)
@@ -585,12 +654,6 @@ static void is_refused_an_orphan(void)
 {
     CHECK(!lt_lock_try(&it.lock));
     CHECK(lt_lock_wait(&it.lock, LT_FOREVER, LONG_AGO, LT_PLAIN) == LT_ORPHANED);
-}
-
-static void end_refused(void)
-{
-    CHECK(lt_lock_release(&it.lock));
-    end();
 }
 
 static void begin_rlock_left_behind(uintptr_t owner, uint32_t levels, lt_fork_policy policy)
@@ -833,6 +896,32 @@ static void finds_it_done(void)
     lt_handle_drop(it.handle);
 }
 
+/* Of two that claim a handle, one does, though the other one comes when it is done. */
+static void claims(void)
+{
+    if (lt_handle_claim(it.handle)) {
+        lt_fetch_add(&it.flag, 1);
+        lt_handle_adopt(it.handle, GONE);
+        lt_handle_finish(it.handle);
+    }
+    lt_handle_drop(it.handle);
+}
+
+/* Whoever sees it running knows its ident. */
+static void looks_at_handle(void)
+{
+    for (int i = 0; i < 3; i++)
+        if (lt_handle_progress_of(it.handle) == LT_RUNNING)
+            CHECK(lt_handle_ident(it.handle) == GONE);
+    lt_handle_drop(it.handle);
+}
+
+static void end_claimed_once(void)
+{
+    CHECK(lt_load(&it.flag) == 1);
+    end_handle();
+}
+
 static void finishes(void)
 {
     CHECK(lt_handle_ident(it.handle) == lt_thread_ident());
@@ -872,6 +961,7 @@ const scenario scenarios[] = {
     {"gives up late", {waits_long, gives_up_late, waits}, begin, end, 2},
     {"at once", {waits_long, gives_up_at_once, gives_up}, begin, end, 2},
     {"brief", {waits_long, waits_briefly, waits}, begin, end, 2},
+    {"brief, timed", {waits_briefly_of_a_long_time}, begin_held, end_held, 3},
     {"patient", {waits_long, waits_patiently, waits}, begin, end, 2},
     {"patient, timed", {waits, waits_patiently_for_a_time}, begin, end, 3},
     {"bypass", {waits_from_now, barges, lets_time_pass}, begin_with_time, end, 1},
@@ -880,6 +970,7 @@ const scenario scenarios[] = {
     {"host, gives up", {waits, gives_up_in_host}, begin, end_inside, 3},
     {"host, woken", {is_woken_inside, releases_when_one_waits}, begin_held, end_inside, 3},
     {"host, handed", {is_handed_it_outside, releases_when_one_waits}, begin_held, end_inside, 3},
+    {"order, left", {is_first, is_second, gives_up_as_third}, begin_held, end_signal, 1},
     {"signal", {waits_long, releases_for_another}, begin_held, end_signal, 3},
     {"rally", {takes_and_leaves_it, answers}, begin_rally, NULL, 3},
     {"undo", {takes_fresh_and_undoes, releases_anyhow, takes_fresh_and_settles}, begin, end_undone, 2},
@@ -887,13 +978,15 @@ const scenario scenarios[] = {
     {"interrupt", {is_interrupted_soon, interrupts_first, waits}, begin, end_interrupted, 2},
     {"interrupt late", {is_interrupted_late, interrupts_first, waits_long}, begin, end_interrupted, 2},
     {"interrupt, timed", {is_interrupted_or_late, interrupts_first, waits}, begin, end_interrupted, 2},
+    {"interrupt, in parts", {is_interrupted_in_parts, interrupts_first_and_releases}, begin_held, end_interrupted, 3},
     {"event", {awaits_event, sets_event, awaits_event}, begin, end_event, 2},
     {"left: queue", {releases_and_waits, waits, tries}, begin_queue_left_behind, end_signal, 2},
     {"left: edit", {releases_and_waits, waits_long}, begin_edit_left_behind, end_signal, 3},
     {"left: waking", {waits_long, waits}, begin_waking_left_behind, end, 3},
     {"left: orphan", {releases_and_waits, gives_up}, begin_orphan, end_signal, 3},
+    {"left: released", {counts_its_release, counts_its_release}, begin_orphan, end_released_once, 3},
     {"left: reset", {waits, tries, waits_long}, begin_reset, end_no_signal, 2},
-    {"left: raise", {is_refused_an_orphan, is_refused_an_orphan}, begin_raise, end_refused, 3},
+    {"left: raise", {is_refused_an_orphan, is_refused_an_orphan}, begin_raise, end_held, 3},
     {"left: survived", {releases_what_it_held, waits}, begin_survived, end_no_signal, 3},
     {"left: rlock, reset", {takes_rlock_in_the_end, takes_rlock_in_time, takes_rlock_in_the_end}, begin_rlock_reset, end_rlock, 1},
     {"left: rlock, raise", {is_refused_an_orphaned_rlock, is_refused_an_orphaned_rlock}, begin_rlock_raise, NULL, 3},
@@ -901,12 +994,14 @@ const scenario scenarios[] = {
     {"left: rlock, same ident", {takes_rlock_in_the_end, takes_rlock_in_the_end}, begin_rlock_of_the_same_ident, end_rlock, 2},
     {"left: event", {awaits_event, sets_event, awaits_event}, begin_event_left_behind, end_event, 2},
     {"looks", {waits_long, looks, waits_long}, begin, end, 1},
+    {"looks, handed", {releases_when_one_waits, waits_long, looks}, begin_held, end, 2},
     {"token", {parks, unparks}, begin, NULL, 4},
     {"token, timed", {parks_for_a_time, unparks}, begin, NULL, 4},
     {"token, brief", {parks_briefly, unparks}, begin, NULL, 4},
     {"token, patient", {parks_patiently, unparks}, begin, NULL, 4},
     {"start and join", {starts_and_joins, joins, drops}, begin_handle, end_handle, 1},
     {"starts", {starts, starts, drops}, begin_handle, end_handle, 1},
+    {"claims", {claims, claims, looks_at_handle}, begin_handle, end_claimed_once, 3},
     {"left: done", {finds_it_done, finds_it_done, drops}, begin_handle_of_gone, end_handle, 2},
     {"left: running", {finishes, joins, joins}, begin_handle_of_survivor, end_handle, 2},
     {"arrivals", {awaits_arrivals}, begin, end_handle, 3},

@@ -359,7 +359,7 @@ static void run_once(const scenario *it)
     made = deviations = 0;
     event_count = 0;
     steps = writes = seen_writes = in_vain = 0;
-    time_now = INT64_C(1000000000000);
+    time_now = INT64_C(3000000000000000007); /* its seconds need more than 31 bits */
     current = NOBODY;
     memory_begin();
     platform_begin();
