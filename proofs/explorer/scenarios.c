@@ -896,23 +896,33 @@ static void finds_it_done(void)
     lt_handle_drop(it.handle);
 }
 
+/* So that its generation isn't the one it has before it is claimed. */
+static void begin_handle_in_child(void)
+{
+    begin_handle();
+    lt_census_after_fork();
+}
+
 /* Of two that claim a handle, one does, though the other one comes when it is done. */
 static void claims(void)
 {
     if (lt_handle_claim(it.handle)) {
         lt_fetch_add(&it.flag, 1);
         lt_handle_adopt(it.handle, GONE);
+        it.result = 7;
         lt_handle_finish(it.handle);
     }
     lt_handle_drop(it.handle);
 }
 
-/* Whoever sees it running knows its ident. */
+/* Whoever sees it running knows its ident; it is done when it is, and not while it starts. */
 static void looks_at_handle(void)
 {
-    for (int i = 0; i < 3; i++)
-        if (lt_handle_progress_of(it.handle) == LT_RUNNING)
-            CHECK(lt_handle_ident(it.handle) == GONE);
+    for (int i = 0; i < 3; i++) {
+        lt_handle_progress found = lt_handle_progress_of(it.handle);
+        CHECK(found != LT_RUNNING || lt_handle_ident(it.handle) == GONE);
+        CHECK(found != LT_DONE || it.result == 7);
+    }
     lt_handle_drop(it.handle);
 }
 
@@ -1001,7 +1011,7 @@ const scenario scenarios[] = {
     {"token, patient", {parks_patiently, unparks}, begin, NULL, 4},
     {"start and join", {starts_and_joins, joins, drops}, begin_handle, end_handle, 1},
     {"starts", {starts, starts, drops}, begin_handle, end_handle, 1},
-    {"claims", {claims, claims, looks_at_handle}, begin_handle, end_claimed_once, 3},
+    {"claims", {claims, claims, looks_at_handle}, begin_handle_in_child, end_claimed_once, 3},
     {"left: done", {finds_it_done, finds_it_done, drops}, begin_handle_of_gone, end_handle, 2},
     {"left: running", {finishes, joins, joins}, begin_handle_of_survivor, end_handle, 2},
     {"arrivals", {awaits_arrivals}, begin, end_handle, 3},
