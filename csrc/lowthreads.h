@@ -395,11 +395,11 @@ size_t lt_waits(lt_wait_record *records, size_t room);
 /* Ends the wait that a thread is in, as if it had given up, with the status `code`: LT_EXPELLED,
  * or any above.  Of waits within each other (a signal handler's, within the one that it
  * interrupts) it is the innermost that isn't over, or the one with that `since`, unless that is
- * negative.  Returns 0, and nothing happens, if there is none; LT_IN_C if it was a wait of
- * C code, which is not told the code; or else 1.  May be called at any time, by any thread;
- * never blocks for long. */
+ * negative.  Waits of other interpreters than that one are passed over, unless it is NULL.
+ * Returns 0, and nothing happens, if there is none; LT_IN_C if it was a wait of C code, which is not
+ * told the code; or else 1.  May be called at any time, by any thread; never blocks for long. */
 #define LT_IN_C 2
-int lt_interrupt(uintptr_t ident, int64_t since, int code);
+int lt_interrupt(uintptr_t ident, int64_t since, int code, const void *interpreter);
 
 /* ---- The watchdog for a stuck interpreter: watch.c ------------------------------- */
 
@@ -485,11 +485,12 @@ void lt_census_leave(uint32_t generation);
 
 /* How many threads are starting or running. */
 uint32_t lt_census_count(void);
+uint32_t lt_census_starting(void);
 
 /* From now on only that thread can start threads; for others it is ECANCELED. */
 void lt_census_close(uintptr_t ident);
 
-/* Waits until no thread is starting.  For one thread at a time.  May block. */
+/* Waits until no thread is starting.  May block. */
 void lt_census_await_arrivals(void);
 
 /* The present generation: the next one begins in the child of a fork. */

@@ -35,6 +35,7 @@ typedef struct lt__wait {
     struct lt__wait *next, **to_me; /* with the list held */
     const lt__host *host; /* NULL: it takes the lock wherever it is */
     void *outside;        /* the host's; NULL while the thread is in it */
+    const void *interpreter; /* whose code waits, which can tell its exceptions; NULL: none's */
 } lt__wait;
 
 void lt__wait_init(lt__wait *wait, lt_wait_record record);

@@ -75,6 +75,14 @@ uint32_t lt_census_count(void)
     return count;
 }
 
+uint32_t lt_census_starting(void)
+{
+    close_gate();
+    uint32_t count = starting;
+    open_gate();
+    return count;
+}
+
 void lt_census_close(uintptr_t ident)
 {
     close_gate();

@@ -50,6 +50,7 @@ void lt__wait_init(lt__wait *wait, lt_wait_record record)
     wait->firm = wait->listed = false;
     wait->host = NULL;
     wait->outside = NULL;
+    wait->interpreter = NULL;
     lt_store(&wait->fate, LT_PENDING);
 }
 
@@ -105,16 +106,22 @@ static bool end_wait(lt__wait *wait, int code, lt_parker **asleep)
     return lt__lock_expel(wait->record.lock, wait->waiter, code, asleep);
 }
 
-int lt_interrupt(uintptr_t ident, int64_t since, int code)
+static bool is_meant(const lt__wait *wait, uintptr_t ident, int64_t since, const void *interpreter)
+{
+    bool is_others = interpreter != NULL && wait->interpreter != NULL;
+    return wait->record.ident == ident && (since < 0 || since == wait->record.since) &&
+           !(is_others && wait->interpreter != interpreter);
+}
+
+int lt_interrupt(uintptr_t ident, int64_t since, int code, const void *interpreter)
 {
     lt_parker *asleep = NULL;
     int ended = 0;
     begin_edit();
     /* Of a thread's waits, the innermost comes first. */
     for (lt__wait *wait = first; wait != NULL && ended == 0; wait = wait->next)
-        if (wait->record.ident == ident && (since < 0 || since == wait->record.since))
-            if (end_wait(wait, code, &asleep))
-                ended = wait->record.in_c ? LT_IN_C : 1;
+        if (is_meant(wait, ident, since, interpreter) && end_wait(wait, code, &asleep))
+            ended = wait->record.in_c ? LT_IN_C : 1;
     end_edit();
     if (asleep != NULL) /* it is there until it has this token */
         lt_unpark(asleep);

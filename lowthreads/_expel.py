@@ -67,11 +67,11 @@ def interrupt_wait(ident: int, since: int, exception: Raisable) -> bool:
         raise TypeError("exceptions must derive from BaseException")
     # Here, not there, where handlers of signals may raise meanwhile.
     made = exception() if isinstance(exception, type) else exception
-    if not isinstance(made, BaseException):
+    if not issubclass(type(made), BaseException):  # isinstance believes what a mock says
         raise TypeError("exceptions must derive from BaseException")
     code = lib.lt_ffi_new_code()
     pending[code] = made
-    ended = lib.lt_interrupt(ident, since, code)
+    ended = lib.lt_ffi_interrupt(ident, since, code)
     if ended in (0, lib.LT_IN_C):
         del pending[code]
     return ended != 0

@@ -10,6 +10,8 @@ import sys
 from types import ModuleType
 from typing import Any, NamedTuple, cast
 
+from ._lib import lib
+
 # Another copy of lowthreads, installed in its place, says where it is.
 _state = getattr(getattr(_found, "__spec__", None), "loader_state", None)
 _thread: Any = _state if isinstance(_state, ModuleType) else _found
@@ -68,15 +70,11 @@ if _excepthook is not _own_excepthook:
 
 
 def _is_main_interpreter() -> bool:
-    """Return whether the calling thread runs in the main interpreter."""
-    ask = getattr(_thread, "_is_main_interpreter", None)
-    if ask is not None:
-        return bool(ask())
-    try:
-        interpreters = cast(Any, __import__("_xxsubinterpreters"))
-    except ImportError:
-        return True
-    return bool(interpreters.get_current() == interpreters.get_main())
+    """Return whether the calling thread runs in the main interpreter.
+
+    Source: `_thread._is_main_interpreter`, from 3.13 on.
+    """
+    return lib.lt_is_main_interpreter()
 
 
 def daemon_threads_allowed() -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import sys
+import _thread
+import signal
+from typing import Any, cast
 
 from ._lib import lib
 
@@ -30,27 +32,48 @@ def get_native_id() -> int:
     return _native_id()
 
 
-def _find_main_thread() -> int:
-    import _thread
+def _runs_handlers() -> bool:
+    """Return whether the calling thread is the one that runs signal handlers."""
+    try:
+        signal.signal(signal.SIGINT, cast(Any, "no handler"))
+    except TypeError:
+        return True
+    except ValueError:  # which comes first, in any other thread
+        return False
+    raise AssertionError("a string is taken for a handler")
 
-    ask = getattr(_thread, "_get_main_thread_ident", None)
-    if ask is not None:
-        return int(ask())
-    threading = sys.modules.get("threading")
-    if threading is not None:
-        return int(threading.main_thread().ident)
-    # Nobody has started a thread by the usual means: this is the main one.
-    return _ident()
+
+_ask_host = getattr(_thread, "_get_main_thread_ident", None)
 
 
 def main_thread() -> int:
-    """Return the ident of the thread that runs signal handlers."""
-    return lib.lt_ffi_main_thread()
+    """Return the ident of the thread that runs signal handlers.
+
+    Up to 3.12, and on PyPy, only that thread itself can tell.  As long as it hasn't called this or
+    waited, nor imported this module, the answer is 0.
+
+    Source: `_thread._get_main_thread_ident`, from 3.13 on.
+    """
+    known = lib.lt_ffi_main_thread()
+    if known == 0 and _runs_handlers():
+        known = _ident()
+        lib.lt_ffi_set_main_thread(known)
+    return known
 
 
 _get_main_thread_ident = main_thread
 
 
-errno = lib.lt_ffi_init(_find_main_thread())
-if errno:
-    raise OSError(errno, "can't watch for forks")
+def _begin() -> None:
+    """Note who is who in a process that begins, or whose main interpreter is another one now."""
+    errno = lib.lt_ffi_watch_forks()
+    if errno:
+        raise OSError(errno, "can't watch for forks")
+    if _ask_host is not None:
+        lib.lt_ffi_set_main_thread(int(_ask_host()))
+    elif lib.lt_is_main_interpreter():
+        lib.lt_ffi_set_main_thread(0)
+        main_thread()
+
+
+_begin()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from operator import index
@@ -30,7 +31,11 @@ if sys.platform == "win32":
 else:
 
     def _send(signum: int) -> None:
-        lib.lt_thread_signal(main_thread(), signum)
+        ident = main_thread()
+        if ident != 0:
+            lib.lt_thread_signal(ident, signum)
+        else:
+            os.kill(os.getpid(), signum)
 
 
 def interrupt_main(signum: int = signal.SIGINT, /) -> None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from ._errors import raise_release_unlocked
 from ._expel import pending
 from ._lib import LockHandle, document_natives, ffi, lib, native, own_methods
-from ._timeout import DEFAULT, TIMEOUT_MAX, UNBOUNDED, check_timeout
+from ._timeout import DEFAULT, TIMEOUT_MAX, UNBOUNDED, check_timeout, limit_of
 from ._wait import go_on, wait
 
 __all__ = ["TIMEOUT_MAX", "LockType", "allocate", "allocate_lock", "error", "lock"]
@@ -145,8 +145,7 @@ elif sys.implementation.name == "cpython":
     class _Base(native.LockMemory):
         __slots__ = ()
 
-        _awaited = LockMethods._awaited
-        _lt_acquire = LockMethods.acquire
+        _lt_limit = limit_of("lock.acquire")
         _lt_release = LockMethods.release
         _lt_pending = pending
         _lt_go_on = staticmethod(go_on)

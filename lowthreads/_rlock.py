@@ -15,7 +15,7 @@ from ._errors import raise_count_overflow, raise_orphaned, raise_release_unacqui
 from ._expel import pending
 from ._lib import RLockHandle, document_natives, ffi, lib, native, own_methods
 from ._lock import full_name
-from ._timeout import DEFAULT, UNBOUNDED, check_timeout
+from ._timeout import DEFAULT, UNBOUNDED, check_timeout, limit_of
 from ._wait import FOREVER, go_on, wait
 
 _try = lib.lt_rlock_try_marked
@@ -170,7 +170,8 @@ elif sys.implementation.name == "cpython":
     class _Base(native.RLockMemory):
         __slots__ = ()
 
-        _lt_acquire = RLockMethods.acquire
+        _lt_limit = limit_of("RLock.acquire")
+        _lt_overflow = staticmethod(raise_count_overflow)
         _lt_release = RLockMethods.release
         _lt_refuse = RLockMethods._lt_refuse
         _lt_pending = pending

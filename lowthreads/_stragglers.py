@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from typing import NamedTuple
 
 from ._dump import RUNS_NO_PYTHON, is_watchdog, tell_threads
@@ -69,6 +71,20 @@ def shutdown(timeout: float) -> list[Straggler]:
     return []
 
 
+_left_behind = 0
+"""How many of the host's threads a fork left behind, with the one that made it, the main one now:
+CPython goes on counting them."""
+
+
+def _after_fork() -> None:
+    global _left_behind
+    _left_behind = host._count()
+
+
+if sys.implementation.name == "cpython" and hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
 def _others() -> int:
     """Count the threads that are to end."""
     frames = current_frames()
@@ -76,7 +92,7 @@ def _others() -> int:
     known -= {get_ident(), main_thread()}
     # Some run no Python.  One that was started by other C code isn't counted, and may hide one
     # of the host's.
-    ours, hosts = lib.lt_census_count(), host._count()
+    ours, hosts = lib.lt_census_count(), max(host._count() - _left_behind, 0)
     counted = get_ident() != main_thread() and (lib.lt_thread_is_ours() or hosts > 0)
     started: int = ours + hosts - counted
     hidden = max(started - len(known), 0)

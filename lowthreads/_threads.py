@@ -55,11 +55,11 @@ def launch(
     if size is None:
         size = _stack_sizes[-1]
     ident = start_thread(function, args, kwargs, size, handle, name)
-    if ident == -ECANCELED:
-        raise_at_shutdown()
-    if ident == -EALREADY:
-        raise RuntimeError("thread already started")
     if ident < 0:
+        if ident == -ECANCELED:
+            raise_at_shutdown()
+        if ident == -EALREADY:
+            raise RuntimeError("thread already started")
         raise_cannot_start(-ident, size)
     if _closing and get_ident() == main_thread():
         lib.lt_ffi_await_arrivals()
@@ -180,10 +180,12 @@ def _close() -> None:
     global _closing
     _closing = True
     if _is_main_interpreter():  # the end of another one is not the end of threads
-        lib.lt_census_close(main_thread())
+        lib.lt_census_close(main_thread() or get_ident())
     lib.lt_ffi_await_arrivals()
 
 
+if _is_main_interpreter():
+    lib.lt_census_close(0)  # one of before, in a program that embeds Python, may have ended
 atexit.register(_close)
 _threading = sys.modules.get("threading")
 if _threading is not None and not _threading.main_thread().is_alive():

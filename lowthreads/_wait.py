@@ -25,11 +25,9 @@ from typing import Any, Callable
 from ._errors import raise_acquire_at_shutdown, raise_count_overflow, raise_orphaned
 from ._expel import pending, raise_expelled, takes_back
 from ._host import _is_main_interpreter
+from ._idents import get_ident, main_thread
 from ._lib import ffi, lib, native
 from ._timeout import UNBOUNDED
-
-Park = Callable[[int], int]
-"""Sleeps as patiently as its argument says; returns an `lt_status`."""
 
 _now = lib.lt_now
 _wait = lib.lt_ffi_wait
@@ -97,26 +95,25 @@ def go_on(address: int, marks: int, status: int, passes: bool) -> bool:
     if status == _INTERRUPTED:
         if others_are_stopped():
             raise_acquire_at_shutdown()
-        status = _wait_as_main(wait, status, marks, passes)
-    return _has_taken(status, lambda: lib.lt_ffi_take_back(wait, marks & ~_FRESH))
+        if get_ident() == main_thread():
+            status = _wait_as_main(wait, status, marks, passes)
+        else:  # who is the main thread wasn't known when the wait began
+            status = _wait_on(wait, marks, _PLAIN, passes)
+    if status >= _EXPELLED and takes_back(sys._getframe()):
+        lib.lt_ffi_take_back(wait, marks & ~_FRESH)
+    return _has_taken(status)
 
 
 def _wait_as_main(wait: Any, status: int | None, marks: int, passes: bool) -> int:
     """Wait as the thread that runs handlers of signals; `status` is None if it only begins."""
-
-    def park(patience: int) -> int:
-        return _wait_on(wait, marks, patience, passes)
-
     if status is None:
-        status = park(_BRIEF)
+        status = _wait_on(wait, marks, _BRIEF, passes)
     while status == _INTERRUPTED:
-        status = _wait_patiently(park)
+        status = _wait_patiently(wait, marks, passes)
     return status
 
 
-def _has_taken(status: int, take_back: Callable[[], object]) -> bool:
-    if status >= _EXPELLED and takes_back(sys._getframe()):
-        take_back()
+def _has_taken(status: int) -> bool:
     if status == _ORPHANED:
         raise_orphaned()
     if status == _OVERFLOW:
@@ -140,12 +137,14 @@ else:
     def _wait_for(
         handle: Any, awaited: int, marks: int, deadline: int, since: int, passes: bool
     ) -> bool:
-        def take_back() -> None:
-            _wait(handle, awaited, marks & ~_FRESH, FOREVER, _now(), _FIRM, False)
+        def end(status: int) -> bool:
+            if status >= _EXPELLED and takes_back(sys._getframe()):
+                _wait(handle, awaited, marks & ~_FRESH, FOREVER, _now(), _FIRM, False)
+            return _has_taken(status)
 
-        if lib.lt_thread_ident() != lib.lt_ffi_main_thread():
+        if get_ident() != main_thread():
             status = _wait(handle, awaited, marks, deadline, since, _PLAIN, passes)
-            taken = _has_taken(status, take_back)
+            taken = end(status)
             if status >= _EXPELLED:
                 try:
                     raise_expelled(status)
@@ -158,12 +157,13 @@ else:
         lib.lt_ffi_prepare(wait, handle, awaited, deadline, since)
 
         def step() -> bool:
-            return _has_taken(_wait_as_main(wait, None, marks, passes), take_back)
+            return end(_wait_as_main(wait, None, marks, passes))
 
         try:
             return _ended(wait, had, lambda: _ended(wait, had, lambda: _ended(wait, had, step)))
         finally:
             pending.pop(_wait_end(wait), None)
+            lib.lt_ffi_settle_others(wait)
 
 
 def _ended(wait: Any, had: int, step: Callable[[], bool]) -> bool:
@@ -201,8 +201,8 @@ _set_wakeup_fd = partial(signal.set_wakeup_fd, warn_on_full_buffer=False)
 
 
 _found: list[int] = []
-"""The wake-up descriptors that patient waits found, and put the shim's in the place of.  The first
-is the program's; all others are the shim's, found by handlers that ran in such a wait."""
+"""The wake-up descriptors that patient waits found, and put the shim's in the place of.  Each wait
+adds one or more; the last that is not the shim's is the program's."""
 
 
 class _Lent:
@@ -212,46 +212,63 @@ class _Lent:
     instead_of = -1
 
 
+def _programs(had: int) -> list[int]:
+    return [each for each in _found[had:] if each != _Lent.fd]
+
+
 if sys.implementation.name == "cpython":
     _give_back: Callable[[int], None] = native.give_wakeups_back
     if _is_main_interpreter():
-        native.lend_wakeups(_found, _set_wakeup_fd)
+        native.lend_wakeups(_found, _set_wakeup_fd, _Lent)
 else:
 
     def _give_back(had: int) -> None:
         """For the waits that took it when so many had it."""
         if len(_found) > had:
+            programs = _programs(had)
+            if programs:
+                current = _set_or_none(programs[-1])
+                if current != _Lent.fd:  # a handler has set it meanwhile
+                    _set_or_none(current)
             if had == 0:
-                _set_wakeup_fd_back(_found[0])
                 lib.lt_signals_flush()
             del _found[had:]
 
 
-def _wait_patiently(park: Park) -> int:
+def _lend(had: int) -> bool:
+    """Let the interpreter write to the shim's descriptor; return whether it wrote to another."""
+    # In one step of Python: no handler can raise before the old one is noted.
+    _found.extend(map(_set_wakeup_fd, (_Lent.fd,)))
+    if _found == [_Lent.fd]:  # on PyPy, a handler may tear away what was found the last time
+        _found[0] = _Lent.instead_of
+    programs = _programs(had)
+    if programs:
+        _Lent.instead_of = programs[-1]
+        lib.lt_signals_forward(programs[-1])
+    return _found[-1] != _Lent.fd
+
+
+def _wait_patiently(wait: Any, marks: int, passes: bool) -> int:
     fd = lib.lt_signals_fd()
     if fd < 0:  # no descriptors left: look again soon
         run_handlers()
-        return park(_BRIEF)
+        return _wait_on(wait, marks, _BRIEF, passes)
     had = len(_found)
     _Lent.fd = fd
     run_handlers()
     try:
-        # In one step of Python: no handler can raise before the old one is noted.
-        _found.extend(map(_set_wakeup_fd, (fd,)))
-        if had == 0:
-            if _found[0] == fd:  # on PyPy, a handler may tear away what was found the last time
-                _found[0] = _Lent.instead_of
-            _Lent.instead_of = _found[0]
-            lib.lt_signals_forward(_found[0])
+        _lend(had)
         run_handlers()
+        while _lend(had):  # a handler has set it
+            run_handlers()
         if lib.lt_signals_fd() != fd:  # a handler forked, and this is the child
             return _INTERRUPTED
-        return park(_PATIENT)
+        return _wait_on(wait, marks, _PATIENT, passes)
     except ValueError:
         if len(_found) > had:
             raise
         # Not the main interpreter, whose handlers alone run.
-        return park(_PLAIN)
+        return _wait_on(wait, marks, _PLAIN, passes)
     finally:  # the end of the wait does it, too, should a handler raise here
         _give_back(had)
 
@@ -262,15 +279,15 @@ def _after_fork() -> None:
         return
     with _signals_enabled:
         current = signal.set_wakeup_fd(-1)
-        _set_wakeup_fd_back(_found[0] if current == _Lent.fd else current)
+        _set_or_none(_Lent.instead_of if current == _Lent.fd else current)
     _found.clear()
 
 
-def _set_wakeup_fd_back(before: int) -> None:
+def _set_or_none(descriptor: int) -> int:
     try:
-        _set_wakeup_fd(before)
+        return _set_wakeup_fd(descriptor)
     except (OSError, ValueError):  # closed meanwhile
-        signal.set_wakeup_fd(-1)
+        return signal.set_wakeup_fd(-1)
 
 
 if hasattr(os, "register_at_fork"):

@@ -8,10 +8,9 @@ import pytest
 
 from support import PYPY, WITH_GIL
 
-# On PyPy the methods of locks are Python, and on CPython what has a timeout is: there a
-# handler may raise between any two steps, up to 3.10 also right before the return.
+# On PyPy the methods of locks are Python: there a handler may raise between any two steps.
 torn = pytest.mark.xfail(
-    PYPY or sys.version_info < (3, 11),
+    PYPY,
     reason="torn at a method's entry or exit: README, known limits",
     strict=False,
 )

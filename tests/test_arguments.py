@@ -11,6 +11,7 @@ import gc
 import math
 import signal
 import sys
+import time
 import weakref
 from collections.abc import Iterator
 from decimal import Decimal
@@ -298,6 +299,42 @@ def test_acquire_refuses(
         assert info.type is error
         assert message is None or str(info.value) == message
         assert lock.locked() is held
+
+
+class Odd(float):
+    """A number whose operators are its own."""
+
+    def __mul__(self, other: object) -> float:
+        return 0.0
+
+    __rmul__ = __mul__
+
+    def __ne__(self, other: object) -> bool:
+        raise LookupError("ne")
+
+    __lt__ = __gt__ = __eq__ = __abs__ = __neg__ = __ne__  # type: ignore[assignment]
+    __hash__ = float.__hash__
+
+
+class OddInt(int):
+    """An integer like that."""
+
+    def __mul__(self, other: object) -> int:
+        return 0
+
+    __rmul__ = __mul__
+
+
+@pytest.mark.parametrize("timeout", [Odd(0.05), OddInt(1)])
+def test_of_a_number_its_value_alone_counts(timeout: float) -> None:
+    lock = allocate_lock()
+    lock.acquire()
+    began = time.monotonic()
+    assert lock.acquire(timeout=timeout) is False
+    assert time.monotonic() - began >= float(timeout)
+    for way in (lambda: lock.acquire(False, timeout), lambda: lock.acquire(True, Odd(-2))):
+        with pytest.raises(ValueError, match="timeout"):
+            way()
 
 
 @pytest.mark.parametrize("held", [False, True])

@@ -111,3 +111,168 @@ def test_they_are_none_that_c_code_writes_its_messages_to() -> None:
             os.dup2(saved[fd], fd)
         assert lib.lt_signals_fd() > 2 and fds == [], (lib.lt_signals_fd(), fds)
         """)
+
+
+def test_the_pipe_is_no_other_process() -> None:
+    run_child(
+        PRELUDE
+        + """
+from lowthreads._lib import lib
+
+def pipe():
+    fd = lib.lt_signals_fd()
+    assert not os.get_inheritable(fd) and not os.get_blocking(fd)
+    return os.fstat(fd).st_ino
+
+mine = pipe()
+pid = os.fork()
+if pid == 0:
+    assert not lock.acquire(timeout=0.02)
+    os._exit(int(pipe() == mine))
+assert os.waitpid(pid, 0)[1] == 0
+assert pipe() == mine
+""",
+        options=["-W", "ignore:This process:DeprecationWarning"],
+    )
+
+
+# ---- The interpreter's wake-up descriptor, which is the program's -------------------------------
+
+WAKEUP = """
+import time
+
+def pair():
+    ends = socket.socketpair()
+    for each in ends:
+        each.setblocking(False)
+    return ends
+
+def received(reader):
+    try:
+        return sorted(reader.recv(100))
+    except BlockingIOError:
+        return []
+
+def kill_soon(*signums):
+    def kill():
+        for signum in signums:
+            time.sleep(0.05)
+            os.kill(os.getpid(), signum)
+    start_new_thread(kill, ())
+
+USR1, USR2, ALRM = signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM
+reader, writer = pair()
+signal.set_wakeup_fd(writer.fileno())
+"""
+
+
+def run_wakeup(body: str) -> None:
+    run_child(PRELUDE + WAKEUP + body)
+
+
+def test_the_program_gets_what_it_would_without_waits() -> None:
+    run_wakeup("""
+signal.signal(USR1, lambda *_: None)
+kill_soon(USR1, USR1)
+lock.acquire(timeout=0.2)
+assert received(reader) == [USR1, USR1]
+assert signal.set_wakeup_fd(-1) == writer.fileno()
+""")
+
+
+def test_what_a_handler_sets_stays_set() -> None:
+    # As event loops do that run in a handler.
+    run_wakeup("""
+other_reader, other_writer = pair()
+signal.signal(USR1, lambda *_: signal.set_wakeup_fd(other_writer.fileno()))
+signal.signal(USR2, lambda *_: None)
+kill_soon(USR1, USR2)
+began = time.monotonic()
+assert not lock.acquire(timeout=0.3)
+assert time.monotonic() - began >= 0.3
+assert received(reader) == [USR1] and received(other_reader) == [USR2]
+assert signal.set_wakeup_fd(-1) == other_writer.fileno()
+""")
+
+
+def test_what_a_handler_closes_is_written_to_no_more() -> None:
+    run_wakeup("""
+others = []
+
+def close(*_):
+    signal.set_wakeup_fd(-1)
+    number = writer.fileno()
+    writer.close()
+    others.extend(pair())
+    assert number in [each.fileno() for each in others]
+
+signal.signal(USR1, close)
+signal.signal(USR2, lambda *_: None)
+kill_soon(USR1, USR2)
+assert not lock.acquire(timeout=0.2)
+assert not any(map(received, others))
+assert signal.set_wakeup_fd(-1) == -1
+""")
+
+
+def test_a_handler_that_waits_has_its_own() -> None:
+    run_wakeup("""
+other_reader, other_writer = pair()
+before = []
+
+def handle(*_):
+    if not before:
+        before.append(signal.set_wakeup_fd(other_writer.fileno()))
+        signal.setitimer(signal.ITIMER_REAL, 0.02)
+        lock.acquire(timeout=0.1)
+        if sets_back:
+            signal.set_wakeup_fd(before[0])
+
+for signum in (USR1, USR2, ALRM):
+    signal.signal(signum, handle)
+for sets_back in (False, True):
+    del before[:]
+    signal.set_wakeup_fd(writer.fileno())
+    kill_soon(USR1, USR2)
+    assert not lock.acquire(timeout=0.4)
+    if sets_back:
+        assert signal.set_wakeup_fd(-1) == writer.fileno()
+        assert USR1 in received(reader) and ALRM in received(other_reader)
+    else:
+        assert signal.set_wakeup_fd(-1) == other_writer.fileno()
+        assert received(reader) == [USR1] and received(other_reader) == sorted([USR2, ALRM])
+""")
+
+
+def test_a_handler_may_set_it_and_raise() -> None:
+    run_wakeup("""
+other_reader, other_writer = pair()
+
+def set_and_raise(*_):
+    signal.set_wakeup_fd(other_writer.fileno())
+    raise Hit
+
+signal.signal(USR1, set_and_raise)
+kill_soon(USR1)
+try:
+    lock.acquire(timeout=50)
+except Hit:
+    pass
+else:
+    raise AssertionError("it was not interrupted")
+assert signal.set_wakeup_fd(-1) == other_writer.fileno()
+""")
+
+
+def test_waits_take_no_processor_time() -> None:
+    run_child(
+        PRELUDE
+        + """
+import time
+
+for timeout in (0.004, 0.9, 1.5):
+    began = time.process_time()
+    assert not lock.acquire(timeout=timeout)
+    assert time.process_time() - began < 0.001 + timeout / 2
+"""
+    )

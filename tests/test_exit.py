@@ -326,6 +326,33 @@ def test_it_may_be_imported_as_late_as_at_exit() -> None:
     )
 
 
+@pytest.mark.skipif(PYPY, reason="one interpreter in a process")
+@pytest.mark.parametrize("until", ["the end", "its last id is gone"])
+def test_another_interpreter_may_live_on(until: str) -> None:
+    child = run_child(
+        """
+        import sys
+        try:
+            import _interpreters as interpreters
+        except ImportError:
+            import _xxsubinterpreters as interpreters
+
+        run = getattr(interpreters, "exec", None) or interpreters.run_string
+        another = (
+            interpreters.create("legacy") if sys.version_info >= (3, 13)
+            else interpreters.create(isolated=False)
+        )
+        assert run(another, f"import sys; sys.path = {sys.path!r}; import lowthreads") is None
+        if sys.argv[1] != "the end":
+            del another
+        print("so far", flush=True)
+        """,
+        until,
+        options=["-W", "ignore:remaining subinterpreters"],
+    )
+    assert child.stdout == "so far\n"
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
 @pytest.mark.skipif(sys.version_info[:2] == (3, 12), reason="3.12 alone refuses forks at exit")
 @pytest.mark.parametrize("by", ["main", "other"])

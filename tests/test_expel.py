@@ -15,7 +15,6 @@ from typing import Any, Callable
 import pytest
 
 from lowthreads import RLock, allocate_lock, get_ident, interrupt, start_joinable_thread, waits
-from lowthreads._lib import lib
 from support import PYPY, Threads, await_waiter, run_child, wait_until
 
 EXPULSIONS = int(os.environ.get("LOWTHREADS_EXPULSIONS", "2000"))
@@ -159,14 +158,109 @@ def test_wrong_arguments_are_refused(ident: Any, exception: Any, error: type[Exc
         interrupt(ident, exception)
 
 
-def test_a_wait_that_another_interpreter_interrupts_ends_as_its_time_does() -> None:
+@pytest.mark.skipif(os.name == "nt", reason="Windows: no signals to threads")
+@pytest.mark.parametrize("way", ["acquire", "acquire(timeout)", "with"])
+def test_a_handler_that_interrupts_its_own_thread_and_raises_a_class(way: str) -> None:
+    # Up to 3.11 what C code raises, as the handler of Ctrl-C does, is a class alone at first.
+    run_child(
+        """
+        import signal, sys
+        from lowthreads import allocate_lock, get_ident, interrupt, start_new_thread
+        from support import await_waiter
+
+        class Ends(Exception):
+            pass
+
+        def handle(*arguments):
+            assert interrupt(main, Ends)
+            signal.default_int_handler(*arguments)
+
+        def enter():
+            with lock:
+                pass
+
+        main, lock = get_ident(), allocate_lock()
+        lock.acquire()
+        signal.signal(signal.SIGUSR1, handle)
+        ways = {
+            "acquire": lock.acquire,
+            "acquire(timeout)": lambda: lock.acquire(timeout=60),
+            "with": enter,
+        }
+
+        def send():
+            await_waiter(lock)
+            signal.pthread_kill(main, signal.SIGUSR1)
+
+        start_new_thread(send, ())
+        try:
+            print("got", ways[sys.argv[1]]())
+        except Ends as raised:
+            assert type(raised.__context__) is KeyboardInterrupt, repr(raised.__context__)
+        """,
+        way,
+    )
+
+
+def test_what_only_says_that_it_is_an_exception_is_refused() -> None:
+    class Says(BaseException):
+        def __new__(cls) -> Any:
+            return Liar()
+
+    class Liar:
+        __class__ = property(lambda self: ValueError)  # type: ignore[assignment]
+
     lock = held()
     threads = Threads(lambda: lock.acquire(timeout=60))
-    (ident,) = threads.idents
-    await_wait(ident)
-    assert lib.lt_interrupt(ident, -1, lib.lt_ffi_new_code())
-    assert threads.results() == [False]
+    await_wait(threads.idents[0])
+    with pytest.raises(TypeError, match="exceptions must derive from BaseException"):
+        interrupt(threads.idents[0], Says)
     lock.release()
+    assert threads.results() == [True]
+
+
+@pytest.mark.skipif(PYPY, reason="one interpreter in a process")
+def test_another_interpreter_can_not_interrupt() -> None:
+    run_child("""
+        import os, sys
+        try:
+            import _interpreters as interpreters
+        except ImportError:
+            import _xxsubinterpreters as interpreters
+        from lowthreads import allocate_lock, get_ident, interrupt, start_new_thread
+        from support import await_waiter
+
+        class Ends(Exception):
+            pass
+
+        def run(source):
+            run = getattr(interpreters, "exec", None) or interpreters.run_string
+            failed = run(another, f"import sys; sys.path = {sys.path!r}; " + source)
+            assert failed is None, failed
+
+        def interrupt_in_vain():
+            await_waiter(lock)
+            for _ in range(3):
+                run(
+                    "from lowthreads import interrupt; "
+                    f"assert interrupt({main}, KeyError) is False"
+                )
+            assert interrupt(main, Ends) is True
+
+        main = get_ident()
+        another = (
+            interpreters.create("legacy") if sys.version_info >= (3, 13)
+            else interpreters.create(isolated=False)
+        )
+        lock = allocate_lock()
+        lock.acquire()
+        start_new_thread(interrupt_in_vain, ())
+        try:
+            print("acquired", lock.acquire(timeout=60))
+        except Ends:
+            pass
+        interpreters.destroy(another)
+        """)
 
 
 def test_who_waits_behind_one_that_is_expelled_goes_on() -> None:

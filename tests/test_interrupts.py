@@ -922,3 +922,87 @@ BURSTS = """
 @pytest.mark.skipif(PYPY, reason="methods are torn there: README, known limits")
 def test_a_burst_of_handlers_that_raise_leaves_all_as_it_was() -> None:
     run(BURSTS)
+
+
+# ---- Locks that a handler takes ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("takes", ["acquire()", "acquire(True)", "acquire(timeout=60)", "enter"])
+@pytest.mark.parametrize("wait", ["acquire", "timeout", "with"])
+def test_a_lock_that_a_handler_took_stays_taken_when_it_raises(wait: str, takes: str) -> None:
+    run(
+        """
+        wait, takes = sys.argv[1:]
+        ways = {
+            "acquire()": lambda: lock.acquire(),
+            "acquire(True)": lambda: lock.acquire(blocking=True),
+            "acquire(timeout=60)": lambda: lock.acquire(timeout=60),
+            "enter": lambda: lock.__enter__(),
+        }
+
+        def handler(signum, frame):
+            if lock.locked():
+                lock.release()
+            assert ways[takes]()
+            raise Hit
+
+        def other(pause):
+            await_waiter(lock)
+            time.sleep(pause)
+            send()
+
+        signal.signal(USR1, handler)
+        for pause in (0, 0.002, 0.02):
+            lock = held()
+            start_new_thread(other, (pause,))
+            until_hit(lambda: WAITS[wait](lock))
+            assert lock.locked(), pause
+        """,
+        wait,
+        takes,
+    )
+
+
+@pytest.mark.skipif(PYPY, reason="methods are torn there: README, known limits")
+@pytest.mark.parametrize("kind", ["allocate_lock", "RLock"])
+def test_a_function_that_traces_and_raises_leaves_a_lock_free(kind: str) -> None:
+    run(
+        """
+        import threading
+        from lowthreads import RLock
+
+        kind = {"RLock": RLock}.get(sys.argv[1], allocate_lock)
+
+        def trace(frame, event, argument):
+            global steps
+            steps += 1
+            if steps == at:
+                raise Hit
+            return trace
+
+        def is_free():
+            answers = []
+            thread = threading.Thread(target=lambda: answers.append(lock.acquire(False)))
+            thread.start()
+            thread.join()
+            return answers[0]
+
+        for arguments in ((True, 1), (True, -1)):
+            at, hit = 0, True
+            while hit:
+                lock, steps, hit, returned = kind(), 0, False, False
+                acquire = lock.acquire  # so that it is called from here, and returns to here
+                at += 1
+                try:
+                    sys.settrace(trace)
+                    acquire(*arguments)
+                    returned = True
+                    sys.settrace(None)
+                except Hit:
+                    hit = True
+                    sys.settrace(None)
+                assert returned or is_free(), (arguments, at)
+            assert at > 1
+        """,
+        kind,
+    )

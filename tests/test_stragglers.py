@@ -189,3 +189,36 @@ def test_they_are_told_to_a_thread_that_other_c_code_started() -> None:
         lock.release()
         """)
     assert sorted(child.stdout.splitlines()) == ["runs no Python code", "waits for lock"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+def test_the_child_of_a_fork_has_none_of_its_parents() -> None:
+    child = run_child(
+        """
+        import _thread, os, time
+        from lowthreads import shutdown
+        from support import wait_until
+
+        def fork():
+            pid = os.fork()
+            if pid == 0:
+                assert shutdown(0) == []
+                _thread.start_new_thread(time.sleep, (60,))
+                wait_until(lambda: shutdown(0))
+                (found,) = shutdown(0)
+                os._exit(0 if found.doing == "runs no Python code" else 1)
+            return os.waitpid(pid, 0)[1] == 0
+
+        for _ in range(3):
+            _thread.start_new_thread(time.sleep, (60,))
+        wait_until(lambda: _thread._count() == 3)
+        assert fork()
+        forked = []
+        _thread.start_new_thread(lambda: forked.append(fork()), ())
+        wait_until(lambda: forked)
+        assert forked == [True]
+        os._exit(0)
+        """,
+        options=["-W", "ignore:This process:DeprecationWarning"],
+    )
+    assert child.stdout == ""

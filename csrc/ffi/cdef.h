@@ -73,7 +73,7 @@ int lt_ffi_wait_on(lt__wait *, unsigned marks, int patience, bool passes);
 void lt_ffi_take_back(lt__wait *, unsigned marks); /* blocks: detaches */
 int lt__wait_end(lt__wait *);                    /* never blocks for long */
 #define LT_IN_C ...
-int lt_interrupt(uintptr_t ident, int64_t since, int code);
+int lt_ffi_interrupt(uintptr_t ident, int64_t since, int code);
                                                  /* never blocks for long */
 int lt_ffi_new_code(void);                       /* never blocks */
 
@@ -113,7 +113,8 @@ uint64_t lt_thread_native_id(void);              /* never blocks */
 bool lt_stack_size_valid(size_t);                /* never blocks */
 int lt_thread_signal(uintptr_t ident, int signum);
                                                  /* never blocks */
-int lt_ffi_init(uintptr_t main_thread);          /* never blocks */
+int lt_ffi_watch_forks(void);                    /* never blocks */
+void lt_ffi_set_main_thread(uintptr_t ident);    /* never blocks */
 uintptr_t lt_ffi_main_thread(void);              /* never blocks */
 int lt_signals_fd(void);                         /* never blocks */
 void lt_signals_forward(int fd);                 /* never blocks */
@@ -128,6 +129,7 @@ int lt_set_fork_policy(int);                     /* never blocks */
 uint32_t lt_census_generation(void);             /* never blocks */
 uint32_t lt_census_count(void);                  /* never blocks */
 void lt_census_close(uintptr_t ident);           /* never blocks */
+bool lt_is_main_interpreter(void);               /* never blocks */
 void lt_ffi_await_arrivals(void);                /* blocks: detaches */
 
 uintptr_t lt_ffi_table(void);                    /* never blocks */

@@ -11,7 +11,7 @@
 
 #include "attach.h" /* of cpython/ or pypy/: the build chooses */
 
-/* The thread that runs signal handlers: after a fork, the one that forked. */
+/* The thread that runs signal handlers: after a fork, the one that forked.  0: not known yet. */
 static lt_atomic_uptr lt_main_thread;
 
 static void lt_ffi_set_main_thread(uintptr_t ident)
@@ -24,11 +24,13 @@ static uintptr_t lt_ffi_main_thread(void)
     return lt_load_uptr(&lt_main_thread);
 }
 
-/* The thread that runs signal handlers waits as `patience` says, all others in one go. */
+/* The thread that runs signal handlers waits as `patience` says, all others in one go: as soon as it
+ * is known which one it is. */
 static lt_patience lt_ffi_patience(int patience)
 {
-    bool plain = patience < LT_FIRM && lt_thread_ident() != lt_ffi_main_thread();
-    return plain ? LT_PLAIN : (lt_patience)patience;
+    uintptr_t main_thread = lt_ffi_main_thread();
+    bool other = main_thread != 0 && main_thread != lt_thread_ident();
+    return other && patience < LT_FIRM ? LT_PLAIN : (lt_patience)patience;
 }
 
 /* Goes on with a wait, or begins it, detached: unless a moment is enough.  Who only `passes`
@@ -67,6 +69,7 @@ static void lt_ffi_prepare(lt__wait *wait, void *lock, int awaited, int64_t dead
     lt__wait_init(wait, (lt_wait_record){
                             .lock = lock, .awaited = awaited, .since = since, .deadline = deadline});
     wait->host = lt_host;
+    wait->interpreter = lt_this_interpreter();
 }
 
 /* A wait that no signal interrupts, from its beginning to its end. */
@@ -89,6 +92,12 @@ static int lt_ffi_new_code(void)
 {
     static lt_atomic_u32 given;
     return (int)(LT_EXPELLED + lt_fetch_add(&given, 1) % (LT_EXPELLED_MAX - LT_EXPELLED));
+}
+
+/* Of this interpreter's waits: another one's could not raise what it keeps for the code. */
+static int lt_ffi_interrupt(uintptr_t ident, int64_t since, int code)
+{
+    return lt_interrupt(ident, since, code, lt_this_interpreter());
 }
 
 static bool lt_ffi_lock_release(lt_lock *lock)
@@ -118,8 +127,12 @@ static int lt_claim_and_start(lt_thread_body body, void *arg, size_t stack_size,
 
 #include "interpreter.h"
 
+/* Detaches only if there are any: up to 3.11, whoever comes back to an interpreter that the end of the
+ * main one ends is ended, too. */
 static void lt_ffi_await_arrivals(void)
 {
+    if (lt_census_starting() == 0)
+        return;
     lt_detached state = lt_detach();
     lt_census_await_arrivals();
     lt_attach(state);
@@ -132,14 +145,17 @@ static void lt_ffi_after_fork(void)
     lt_ffi_set_main_thread(lt_thread_ident());
 }
 
-/* With the main thread's ident.  Returns 0 or an errno; again, does nothing. */
-static int lt_ffi_init(uintptr_t main_thread)
+/* Returns 0 or an errno; again, does nothing. */
+static int lt_ffi_watch_forks(void)
 {
-    uintptr_t unknown = 0;
-    if (!lt_cas_uptr(&lt_main_thread, &unknown, main_thread))
+    static lt_atomic_u32 watched;
+    if (lt_exchange(&watched, 1) != 0)
         return 0;
-    return lt_platform_watch_forks(lt_interpreter_before_fork, lt_interpreter_after_fork_in_parent,
-                                   lt_ffi_after_fork);
+    int error = lt_platform_watch_forks(lt_interpreter_before_fork,
+                                        lt_interpreter_after_fork_in_parent, lt_ffi_after_fork);
+    if (error != 0)
+        lt_store(&watched, 0);
+    return error;
 }
 
 /* ---- For other extensions: api.c --------------------------------------------------- */

@@ -178,8 +178,10 @@ lt_wake lt__poll_sleep(int64_t deadline)
     int ready = sleep_for(&readable, deadline == LT_FOREVER ? NULL : &limit);
     if (ready > 0 && (readable.revents & POLLNVAL) == 0)
         return drain() ? LT_WAKE_SIGNAL : LT_WAKE_TOKEN;
-    if (ready < 0 && errno == EINTR)
-        return LT_WAKE_SIGNAL; /* this thread took it */
+    if (ready < 0 && errno == EINTR) { /* this thread took it */
+        drain(); /* before handlers run, which may close what it is written on to */
+        return LT_WAKE_SIGNAL;
+    }
     if (ready != 0) /* it is closed, or above a new limit of descriptors */
         return sleep_briefly(deadline);
     return lt_now() < deadline ? LT_WAKE_TOKEN : LT_WAKE_TIMEOUT;

@@ -509,7 +509,7 @@ static void is_interrupted_or_late(void)
 
 static void interrupts_first(void)
 {
-    it.has_interrupted = lt_interrupt(FIRST, -1, CODE);
+    it.has_interrupted = lt_interrupt(FIRST, -1, CODE, NULL);
 }
 
 /* What is left on a stack is used no more. */

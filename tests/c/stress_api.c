@@ -158,7 +158,7 @@ static void setting_body(worker *self)
         if (pick(self, 4) == 0)
             spin(pick(self, 20000));
         if (pick(self, 4) == 0)
-            lt_interrupt(lt_load_uptr(&mine->ident), -1, LT_EXPELLED);
+            lt_interrupt(lt_load_uptr(&mine->ident), -1, LT_EXPELLED, NULL);
         mine->payload++;
         lt->event_set((lt_event *)event);
         if (pick(self, 8) == 0) {

@@ -516,7 +516,7 @@ static void send_expulsions(worker *self)
         int code = (int)(LT_EXPELLED + i);
         uintptr_t ident = lt_load_uptr(&idents[i]);
         self->operations++;
-        if (ident == 0 || !lt_interrupt(ident, -1, code))
+        if (ident == 0 || !lt_interrupt(ident, -1, code, NULL))
             lt_thread_yield();
         else
             lt_fetch_add(&sent[i], 1);
@@ -577,7 +577,7 @@ static void expelled_body(worker *self)
         }
         self->operations++;
     }
-    CHECK(!lt_interrupt(self->ident, -1, LT_EXPELLED));
+    CHECK(!lt_interrupt(self->ident, -1, LT_EXPELLED, NULL));
     CHECK(lt_load(&sent[i]) == received || lt_load(&sent[i]) + 1 == received);
     self->entered[1] = received;
     lt_fetch_add(&waiting_left, UINT32_MAX);

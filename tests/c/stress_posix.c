@@ -304,7 +304,7 @@ static void test_watch(void)
     read_report(ends[0]);
     lt_watch_beat();
     read_report(ends[0]);
-    CHECK(lt_interrupt(stress_workers[0].ident, -1, LT_EXPELLED));
+    CHECK(lt_interrupt(stress_workers[0].ident, -1, LT_EXPELLED, NULL));
     await_threads();
     lt_watch_stop();
     CHECK(lt_watch_threads() == 0 && lt_waits(NULL, 0) == 0);

@@ -41,6 +41,11 @@ static inline void lt_attach(lt_detached state)
     PyEval_RestoreThread(state);
 }
 
+static inline const void *lt_this_interpreter(void)
+{
+    return PyInterpreterState_Get();
+}
+
 /* The same for a wait. */
 static void lt_go_out(lt__wait *wait)
 {

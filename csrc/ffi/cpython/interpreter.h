@@ -19,6 +19,12 @@ static void lt_interpreter_after_fork(void)
     lt_lock_reinit(&lt_entering);
 }
 
+/* To ask Python makes an object on 3.9 to 3.11 that ends the interpreter when it is freed. */
+static bool lt_is_main_interpreter(void)
+{
+    return PyInterpreterState_GetID(PyInterpreterState_Get()) == 0;
+}
+
 /* Which of CPython's C APIs the build uses. */
 #if defined(Py_TARGET_ABI3T)
 #define LT_API "abi3t"

@@ -32,7 +32,7 @@ static PyObject *lt_lock_acquire(PyObject *self, PyObject *const *args, Py_ssize
 {
     lt_usual usual = lt_usual_arguments(args, count, keywords);
     if (usual == LT_UNUSUAL)
-        return lt_call_python(self, "_lt_acquire", args, count, keywords);
+        return lt_object_take(self, LT_FOR_LOCK, args, count, keywords);
     if (lt__lock_try_quickly(lt_lock_of(self), 0))
         return lt_bool(true);
     return usual == LT_TRIES ? lt_lock_try_again(self) : lt_lock_take_slowly(self, 0);

@@ -99,38 +99,33 @@ static void lt_set_context(PyObject *exception, PyObject *raised)
 }
 
 /* Raises what lt_interrupt was given with the code.  What a signal handler raised meanwhile is its
- * context.  All in C: a handler that raises between two steps of Python would take its place.
- * Returns false if there is nothing to raise: another interpreter's thread interrupted. */
-static bool lt_raise_expelled(PyObject *holder, int code)
+ * context.  All in C: a handler that raises between two steps of Python would take its place. */
+static void lt_raise_expelled(PyObject *holder, int code)
 {
     PyObject *type, *raised, *traceback;
     PyErr_Fetch(&type, &raised, &traceback);
+    /* While none is set: up to 3.11 it may be a class alone, which is called here. */
+    if (type != NULL)
+        PyErr_NormalizeException(&type, &raised, &traceback);
     PyObject *pending = PyObject_GetAttrString(holder, "_lt_pending");
     PyObject *exception = pending == NULL ? NULL : lt_take_pending(pending, code);
     Py_XDECREF(pending);
-    if (exception == NULL) {
-        if (PyErr_Occurred()) {
-            Py_XDECREF(type), Py_XDECREF(raised), Py_XDECREF(traceback);
-            return true;
-        }
-        PyErr_Restore(type, raised, traceback);
-        return false;
-    }
-    PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);
-    if (type != NULL) {
-        PyErr_NormalizeException(&type, &raised, &traceback);
+    if (exception != NULL)
+        PyErr_SetObject((PyObject *)Py_TYPE(exception), exception);
+    else if (!PyErr_Occurred())
+        PyErr_SetString(PyExc_SystemError, "nothing is known of an interrupt");
+    if (type != NULL && exception != NULL) {
         if (traceback != NULL)
             PyException_SetTraceback(raised, traceback);
         if (raised != exception)
             lt_set_context(exception, raised);
     }
     Py_XDECREF(type), Py_XDECREF(raised), Py_XDECREF(traceback);
-    Py_DECREF(exception);
-    return true;
+    Py_XDECREF(exception);
 }
 
 /* Gives back what the wait took, if Python was torn away since; and not what a signal handler took
- * and kept meanwhile, which the callers need not undo either. */
+ * and kept meanwhile. */
 static void lt_undo_wait(lt__wait *wait)
 {
     bool took = lt__wait_fulfilled(wait);
@@ -139,7 +134,6 @@ static void lt_undo_wait(lt__wait *wait)
         lt_rlock_release((lt_rlock *)lock);
     else if (took)
         lt_lock_undo(lock);
-    lt_lock_settle(lock);
 }
 
 /* Waits in C for as long as all goes well, and goes on in Python, where signals are handled and
@@ -160,18 +154,50 @@ static PyObject *lt_wait_for(PyObject *holder, lt__wait *wait, unsigned marks, b
     Py_XDECREF(address);
     lt_give_wakeups_back(had);
     int code = lt__wait_end(wait);
-    if (code != 0 && lt_raise_expelled(holder, code))
+    if (code != 0) {
+        lt_raise_expelled(holder, code);
         Py_CLEAR(result);
+    }
     if (result == NULL && !passes)
         lt_undo_wait(wait);
     return result;
 }
 
-LT_COLD static PyObject *lt_object_wait(PyObject *self, int awaited, unsigned marks)
+LT_COLD static PyObject *lt_object_wait_until(PyObject *self, int awaited, unsigned marks,
+                                              int64_t deadline, int64_t since)
 {
     lt__wait wait;
-    lt_ffi_prepare(&wait, lt_lock_of(self), awaited, LT_FOREVER, lt_now());
+    lt_ffi_prepare(&wait, lt_lock_of(self), awaited, deadline, since);
     return lt_wait_for(self, &wait, marks, false);
+}
+
+LT_COLD static PyObject *lt_object_wait(PyObject *self, int awaited, unsigned marks)
+{
+    return lt_object_wait_until(self, awaited, marks, LT_FOREVER, lt_now());
+}
+
+/* Takes it as the arguments say, which Python checks: its `_lt_limit` returns nanoseconds, negative
+ * for no limit, or raises. */
+LT_COLD static PyObject *lt_object_take(PyObject *self, int awaited, PyObject *const *args,
+                                        Py_ssize_t count, PyObject *keywords)
+{
+    PyObject *limit = lt_call_python(self, "_lt_limit", args, count, keywords);
+    long long nanoseconds = limit == NULL ? -1 : PyLong_AsLongLong(limit);
+    Py_XDECREF(limit);
+    if (nanoseconds == -1 && PyErr_Occurred())
+        return NULL;
+    lt_status status = LT_TIMED_OUT;
+    if (awaited == LT_FOR_RLOCK)
+        status = lt_rlock_try(lt_rlock_of(self));
+    else if (lt_lock_try(lt_lock_of(self)))
+        status = LT_ACQUIRED;
+    if (status == LT_OVERFLOW)
+        return lt_call_python(self, "_lt_overflow", NULL, 0, NULL);
+    if (status == LT_ACQUIRED || nanoseconds == 0)
+        return lt_bool(status == LT_ACQUIRED);
+    int64_t since = lt_now();
+    bool endless = nanoseconds < 0 || nanoseconds > LT_FOREVER - since;
+    return lt_object_wait_until(self, awaited, 0, endless ? LT_FOREVER : since + nanoseconds, since);
 }
 
 /* What the arguments of acquire ask for, where they are the usual ones. */

@@ -11,7 +11,7 @@ static PyObject *lt_rlock_take(PyObject *self)
         return lt_bool(true);
     if (status == LT_TIMED_OUT)
         return lt_object_wait(self, LT_FOR_RLOCK, 0);
-    return lt_call_python(self, "_lt_acquire", NULL, 0, NULL);
+    return lt_call_python(self, "_lt_overflow", NULL, 0, NULL);
 }
 
 static PyObject *lt_rlock_acquire(PyObject *self, PyObject *const *args, Py_ssize_t count,
@@ -25,7 +25,7 @@ static PyObject *lt_rlock_acquire(PyObject *self, PyObject *const *args, Py_ssiz
     } else if (usual == LT_WAITS) {
         return lt_rlock_take(self);
     }
-    return lt_call_python(self, "_lt_acquire", args, count, keywords);
+    return lt_object_take(self, LT_FOR_RLOCK, args, count, keywords);
 }
 
 static PyObject *lt_rlock_enter(PyObject *self, PyObject *unused)

@@ -8,27 +8,40 @@
 
 #include "lowthreads.h"
 
-/* The main interpreter's: a list of what waits found in its place, the outermost first, and what
- * sets it. */
-static PyObject *lt_wakeups_found, *lt_set_wakeup;
+/* The main interpreter's: a list of what waits found in its place, the outermost first; what sets it;
+ * and that whose attribute `fd` is the shim's descriptor. */
+static PyObject *lt_wakeups_found, *lt_set_wakeup, *lt_wakeups_lent;
 
-/* How many waits have it.  0 for threads that do not run handlers. */
+/* How many were found.  0 for threads that do not run handlers. */
 static Py_ssize_t lt_wakeups_taken(void)
 {
     bool may = lt_wakeups_found != NULL && lt_thread_ident() == lt_ffi_main_thread();
     return may ? PyList_Size(lt_wakeups_found) : 0;
 }
 
-static bool lt_set_wakeup_to(PyObject *descriptor)
+/* Returns what was set before. */
+static long lt_set_wakeup_to(long descriptor)
 {
-    PyObject *before = descriptor == NULL
-                           ? NULL
-                           : PyObject_CallFunctionObjArgs(lt_set_wakeup, descriptor, NULL);
-    bool set = before != NULL;
+    PyObject *number = PyLong_FromLong(descriptor), *before = NULL;
+    if (number != NULL)
+        before = PyObject_CallFunctionObjArgs(lt_set_wakeup, number, NULL);
+    long found = before == NULL ? -1 : PyLong_AsLong(before);
+    Py_XDECREF(number);
     Py_XDECREF(before);
-    if (!set)
+    if (before == NULL) { /* it was closed meanwhile */
         PyErr_Clear();
-    return set;
+        return descriptor < 0 ? -1 : lt_set_wakeup_to(-1);
+    }
+    return found;
+}
+
+/* The last one that was found and is not the shim's, which is `lent`; that, if all are. */
+static long lt_wakeups_last(Py_ssize_t had, long lent)
+{
+    long descriptor = lent;
+    for (Py_ssize_t i = lt_wakeups_taken(); i > had && descriptor == lent; i--)
+        descriptor = PyLong_AsLong(PyList_GetItem(lt_wakeups_found, i - 1));
+    return descriptor;
 }
 
 /* For those that took it when so many had it. */
@@ -39,14 +52,16 @@ static void lt_give_wakeups_back(Py_ssize_t had)
     if (have <= had)
         return;
     PyErr_Fetch(&type, &raised, &traceback);
-    if (had == 0) {
-        if (!lt_set_wakeup_to(PyList_GetItem(lt_wakeups_found, 0))) { /* closed meanwhile */
-            PyObject *none = PyLong_FromLong(-1);
-            lt_set_wakeup_to(none);
-            Py_XDECREF(none);
-        }
-        lt_signals_flush();
+    PyObject *number = PyObject_GetAttrString(lt_wakeups_lent, "fd");
+    long lent = PyLong_AsLong(number), descriptor = lt_wakeups_last(had, lent);
+    Py_XDECREF(number);
+    if (descriptor != lent) {
+        long current = lt_set_wakeup_to(descriptor);
+        if (current != lent) /* a handler has set it meanwhile */
+            lt_set_wakeup_to(current);
     }
+    if (had == 0)
+        lt_signals_flush();
     if (PyList_SetSlice(lt_wakeups_found, had, have, NULL) < 0)
         PyErr_Clear();
     PyErr_Restore(type, raised, traceback);
@@ -64,19 +79,20 @@ static PyObject *lt_give_back(PyObject *module, PyObject *had)
 
 static PyMethodDef lt_give_back_method = {"give_wakeups_back", lt_give_back, METH_O, NULL};
 
-/* lend_wakeups(found, set_wakeup_fd), in the main interpreter */
+/* lend_wakeups(found, set_wakeup_fd, lent), in the main interpreter */
 static PyObject *lt_lend_wakeups(PyObject *module, PyObject *arguments)
 {
-    PyObject *found, *set;
+    PyObject *found, *set, *lent;
     (void)module;
-    if (!PyArg_ParseTuple(arguments, "O!O:lend_wakeups", &PyList_Type, &found, &set))
+    if (!PyArg_ParseTuple(arguments, "O!OO:lend_wakeups", &PyList_Type, &found, &set, &lent))
         return NULL;
     Py_INCREF(found);
     Py_INCREF(set);
-    Py_XDECREF(lt_wakeups_found);
-    Py_XDECREF(lt_set_wakeup);
+    Py_INCREF(lent);
+    /* Those before may be of an interpreter that is gone, in a program that embeds Python. */
     lt_wakeups_found = found;
     lt_set_wakeup = set;
+    lt_wakeups_lent = lent;
     Py_RETURN_NONE;
 }
 

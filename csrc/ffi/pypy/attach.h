@@ -20,6 +20,11 @@ static inline void lt_attach(lt_detached state)
     (void)state;
 }
 
+static inline const void *lt_this_interpreter(void)
+{
+    return NULL;
+}
+
 static const lt__host *const lt_host = NULL;
 
 static inline void lt_go_out(lt__wait *wait)

@@ -17,4 +17,6 @@ uint32_t lt_biased_end(lt_biased *, uint32_t levels);
 
 bool lt_biased_outlived_fork(lt_biased *);       /* never blocks */
 
+void lt_ffi_settle_others(lt__wait *);           /* never blocks */
+
 extern "Python" void lt_ffi_run_thread(uintptr_t key);
