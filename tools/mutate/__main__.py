@@ -48,7 +48,7 @@ SECONDS = 1  # for each run of the stress program
 PYTHON_TESTS = [  # those of what is in C; the quickest first
     *("lock", "handles", "threads", "expel", "capi", "gil", "names", "thread_names", "stateful"),
     *("faults", "fork_policy", "rlock", "waits", "fork", "leaks", "stop_the_world", "interrupts"),
-    *("watchdog", "hangs", "stragglers", "profile", "exit"),
+    *("descriptors", "main_thread", "watchdog", "hangs", "stragglers", "profile", "exit"),
 ]
 NOT_COPIED = shutil.ignore_patterns(
     *(".git", ".nox", ".*_cache", "__pycache__", "build", "dist", "*.so", "*.egg-info")
@@ -122,7 +122,8 @@ class Bench:
         code = b""
         for source in sources:
             # For ThreadSanitizer, so that a memory order is in the code on every machine.
-            flags = ["-std=gnu11", "-O2", "-DLT_SPIN=2", "-fsanitize=thread", "-S", "-w", "-o", "-"]
+            flags = ["-std=gnu11", "-O2", "-DLT_SPIN=2", "-fsanitize=thread", "-S", "-w"]
+            flags += ["-I", str(self.tree / "lowthreads"), "-o", "-"]  # the public header
             command = ["gcc", *flags, str(self.csrc / source)]
             done = subprocess.run(command, capture_output=True, check=False)
             if done.returncode != 0:
