@@ -48,6 +48,9 @@ void lt__wait_show(lt__wait *wait, void *waiter);
  * Again: the same. */
 int lt__wait_end(lt__wait *wait);
 
+/* The wait goes on elsewhere, while it is suspended. */
+void lt__wait_move(lt__wait *from, lt__wait *to);
+
 /* Decides the wait's fate, unless it is decided. */
 static inline bool lt__wait_decide(lt__wait *wait, uint32_t fate)
 {

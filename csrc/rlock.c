@@ -21,6 +21,8 @@ lt_status lt__rlock_reenter(lt__wait *wait, uintptr_t marks)
     lt_rlock *rlock = (lt_rlock *)wait->record.lock;
     if (!lt_rlock_owned(rlock))
         return LT_TIMED_OUT;
+    if (lt_rlock_levels(rlock) == LT_RLOCK_MAX)
+        return LT_OVERFLOW; /* the wait has not got what it was for */
     lt__wait_decide(wait, LT_ENDED);
     int code = lt__wait_end(wait);
     return code != 0 ? (lt_status)code : lt_rlock_try_marked(rlock, marks);

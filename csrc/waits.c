@@ -81,6 +81,20 @@ void lt__wait_show(lt__wait *wait, void *waiter)
     end_edit();
 }
 
+void lt__wait_move(lt__wait *from, lt__wait *to)
+{
+    bool listed = is_listed(from);
+    begin_edit();
+    *to = *from;
+    if (listed) {
+        *to->to_me = to;
+        if (to->next != NULL)
+            to->next->to_me = &to->next;
+    }
+    end_edit();
+    from->listed = false;
+}
+
 int lt__wait_end(lt__wait *wait)
 {
     if (is_listed(wait)) {

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import _thread
-import signal
-from typing import Any, cast
+from importlib import import_module
+from typing import Any
 
 from ._lib import lib
+
+_signal: Any = import_module("_signal")  # not what the program may have made of signal.signal
 
 _ident = lib.lt_thread_ident
 _native_id = lib.lt_thread_native_id
@@ -35,7 +37,7 @@ def get_native_id() -> int:
 def _runs_handlers() -> bool:
     """Return whether the calling thread is the one that runs signal handlers."""
     try:
-        signal.signal(signal.SIGINT, cast(Any, "no handler"))
+        _signal.signal(_signal.SIGINT, "no handler")
     except TypeError:
         return True
     except ValueError:  # which comes first, in any other thread

@@ -33,7 +33,12 @@ else:
     def _send(signum: int) -> None:
         ident = main_thread()
         if ident != 0:
-            lib.lt_thread_signal(ident, signum)
+            errno = lib.lt_thread_signal(ident, signum)
+            if errno == 0:
+                return
+            if sys.version_info < (3, 10):  # a real-time one, of which too many wait
+                raise OSError(errno, os.strerror(errno))
+            host.interrupt_main(signum)
         else:
             os.kill(os.getpid(), signum)
 
@@ -47,7 +52,8 @@ def interrupt_main(signum: int = signal.SIGINT, /) -> None:
 
     Raises:
         ValueError: if there is no signal of that number.
-        OSError: if the interpreter ends, and has given up its handlers.
+        OSError: if the interpreter ends, and has given up its handlers; on 3.9, if too many signals
+            wait to be handled.
 
     On Windows, what is ended is a wait for a lock or a thread, and by `SIGINT` also
     `time.sleep`.

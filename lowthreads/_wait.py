@@ -248,6 +248,18 @@ def _lend(had: int) -> bool:
     return _found[-1] != _Lent.fd
 
 
+# Those that call set_wakeup_fd; on PyPy, `partial` is one of Python.
+_LENDERS = {_lend.__code__, getattr(partial.__call__, "__code__", None)}
+
+
+def _was_refused(error: BaseException) -> bool:
+    """Whether `set_wakeup_fd` raised it in `_lend`, and no handler."""
+    traceback = error.__traceback__
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    return traceback is not None and traceback.tb_frame.f_code in _LENDERS
+
+
 def _wait_patiently(wait: Any, marks: int, passes: bool) -> int:
     fd = lib.lt_signals_fd()
     if fd < 0:  # no descriptors left: look again soon
@@ -264,11 +276,11 @@ def _wait_patiently(wait: Any, marks: int, passes: bool) -> int:
         if lib.lt_signals_fd() != fd:  # a handler forked, and this is the child
             return _INTERRUPTED
         return _wait_on(wait, marks, _PATIENT, passes)
-    except ValueError:
-        if len(_found) > had:
+    except (OSError, ValueError) as error:
+        if not _was_refused(error):
             raise
-        # Not the main interpreter, whose handlers alone run.
-        return _wait_on(wait, marks, _PLAIN, passes)
+        # A handler has closed it: there will be another one.  Or in an interpreter that runs none.
+        return _wait_on(wait, marks, _BRIEF if _is_main_interpreter() else _PLAIN, passes)
     finally:  # the end of the wait does it, too, should a handler raise here
         _give_back(had)
 

@@ -1006,3 +1006,87 @@ def test_a_function_that_traces_and_raises_leaves_a_lock_free(kind: str) -> None
         """,
         kind,
     )
+
+
+# ---- Handlers that run at the worst moment: when the descriptor is lent ----------------------
+
+WORST = """
+from lowthreads import _wait
+
+def when(entered, step):
+    # At the entry of that function, once.
+    def profile(frame, event, argument):
+        if frame.f_code is entered.__code__ and event == "call":
+            sys.setprofile(None)
+            step()
+    sys.setprofile(profile)
+
+lock = held()
+"""
+
+
+@pytest.mark.skipif(WINDOWS, reason="Windows: other signals")
+@pytest.mark.parametrize("error", ["ValueError", "OSError", "Hit"])
+@pytest.mark.parametrize("entered", ["_lend", "_programs", "_wait_patiently"])
+def test_what_a_handler_raises_when_it_is_lent(entered: str, error: str) -> None:
+    run(
+        WORST
+        + """
+error = {"ValueError": ValueError, "OSError": OSError}.get(sys.argv[2], Hit)
+
+def handler(signum, frame):
+    raise error
+
+signal.signal(USR1, handler)
+when(getattr(_wait, sys.argv[1]), send)
+until_hit(lambda: lock.acquire(timeout=60), error)
+signal.signal(USR1, raising)
+start_new_thread(lambda: (await_waiter(lock), time.sleep(0.02), send()), ())
+until_hit(lock.acquire)
+""",
+        entered,
+        error,
+    )
+
+
+@pytest.mark.skipif(WINDOWS, reason="Windows: no such descriptors")
+@pytest.mark.parametrize("then", ["nothing", "files"])
+def test_a_handler_closes_the_descriptor_when_it_is_lent(then: str) -> None:
+    run(
+        WORST
+        + """
+def close(signum, frame):
+    os.closerange(3, 64)
+    if sys.argv[1] == "files":
+        for _ in range(6):
+            os.open(os.devnull, os.O_RDONLY)
+
+signal.signal(USR1, close)
+signal.signal(USR2, raising)
+when(_wait._lend, send)
+start_new_thread(lambda: (await_waiter(lock), time.sleep(0.05), send(USR2)), ())
+until_hit(lambda: lock.acquire(timeout=60))
+""",
+        then,
+    )
+
+
+@pytest.mark.skipif(PYPY or not sys.platform.startswith("linux"), reason="no stacks to be moved")
+def test_a_wait_that_python_goes_on_with_is_not_on_the_stack() -> None:
+    # Which greenlets move away, and give to others, when a handler switches to one.
+    run("""
+        def handler(signum, frame):
+            while frame.f_code.co_name != "go_on":
+                frame = frame.f_back
+            addresses.append(frame.f_locals["address"])
+            raise Hit
+
+        addresses, lock = [], held()
+        signal.signal(USR1, handler)
+        start_new_thread(lambda: (await_waiter(lock), send()), ())
+        until_hit(lock.acquire)
+        with open("/proc/self/maps") as maps:
+            (stack,) = (line.split()[0] for line in maps if "[stack]" in line)
+        low, high = (int(end, 16) for end in stack.split("-"))
+        assert not low <= addresses[0] < high
+        """)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sysconfig
 from pathlib import Path
@@ -120,6 +121,41 @@ atexit.register(start)
 """
     )
     assert child.stdout == "started\n"
+
+
+def test_it_is_told_whatever_the_program_made_of_signal() -> None:
+    run_child("""
+        import signal, _thread
+
+        def patched(*arguments):
+            raise AssertionError("called")
+
+        signal.signal = patched
+        from lowthreads import _get_main_thread_ident
+
+        assert _get_main_thread_ident() == _thread.get_ident()
+        """)
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGRTMIN"), reason="no real-time signals")
+def test_it_is_interrupted_also_when_no_more_signals_may_wait() -> None:
+    run_child("""
+        import os, resource, signal, sys, time
+        from lowthreads import interrupt_main
+
+        if hasattr(resource, "RLIMIT_SIGPENDING"):
+            resource.setrlimit(resource.RLIMIT_SIGPENDING, (0, 0))
+            if os.getuid() == 0:
+                os.setuid(65534)  # the limit is not root's
+            handled = []
+            signal.signal(signal.SIGRTMIN + 2, lambda *_: handled.append(True))
+            try:
+                interrupt_main(signal.SIGRTMIN + 2)
+            except OSError:
+                assert sys.version_info < (3, 10)
+            else:
+                assert handled
+        """)
 
 
 # ---- Several lives of one process ------------------------------------------------------------

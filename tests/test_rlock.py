@@ -25,6 +25,7 @@ from lowthreads import RLock, get_ident
 from support import (
     LIMIT,
     NO_LOCK,
+    PYPY,
     Threads,
     await_waiter,
     newest_waiter,
@@ -991,4 +992,45 @@ def test_a_subclass_names_its_own_in_waits_that_python_goes_on_with_too() -> Non
             else:
                 until_hit(rlock.acquire)
                 let_go.release()
+        """)
+
+
+@pytest.mark.skipif(PYPY, reason="RLocks are Python there")
+def test_a_subclass_decides_about_its_own_attributes_alone() -> None:
+    run_rlock("""
+        class Odd(RLock):
+            def __getattribute__(self, name):
+                raise LookupError(name)
+
+        def hold():
+            RLock.acquire(rlock)
+            taken.release()
+            let_go.acquire()
+            RLock.release(rlock)
+
+        rlock, taken, let_go = Odd(), held(), held()
+        start_new_thread(hold, ())
+        taken.acquire()
+        assert RLock.acquire(rlock, timeout=0.02) is False
+        signal.signal(USR1, raising)
+        start_new_thread(lambda: (time.sleep(0.02), send()), ())
+        until_hit(lambda: RLock.acquire(rlock))
+        let_go.release()
+        assert RLock.acquire(rlock, timeout=60)
+        """)
+
+
+def test_a_handler_that_takes_it_as_often_as_can_be() -> None:
+    run_rlock("""
+        rlock, let_go = held_elsewhere()
+        most = 0xFFFFFFFF
+
+        def handler(signum, frame):
+            let_go.release()
+            rlock._acquire_restore((most, get_ident()))
+
+        signal.signal(USR1, handler)
+        start_new_thread(lambda: (await_waiter(rlock), send()), ())
+        until_hit(rlock.acquire, OverflowError)
+        assert rlock._recursion_count() == most
         """)

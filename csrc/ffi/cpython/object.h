@@ -9,6 +9,8 @@
 #ifndef LT_OBJECT_H
 #define LT_OBJECT_H
 
+#include <stdlib.h>
+
 #include "layout.h" /* of embedded/ or opaque/: the build chooses */
 #include "wakeups.h"
 
@@ -44,13 +46,22 @@ static inline PyObject *lt_bool(bool value)
     return lt_constant(value ? Py_True : Py_False);
 }
 
+/* Whatever `__getattribute__` a subclass has. */
+static PyObject *lt_own_attribute(PyObject *self, const char *name)
+{
+    PyObject *key = PyUnicode_FromString(name);
+    PyObject *found = key == NULL ? NULL : PyObject_GenericGetAttr(self, key);
+    Py_XDECREF(key);
+    return found;
+}
+
 LT_COLD static PyObject *lt_call_python(PyObject *self, const char *name, PyObject *const *args,
                                         Py_ssize_t count, PyObject *keywords)
 {
     PyObject *method = NULL, *positional = NULL, *named = NULL, *result = NULL;
     Py_ssize_t i, named_count = keywords == NULL ? 0 : PyTuple_Size(keywords);
 
-    method = PyObject_GetAttrString(self, name);
+    method = lt_own_attribute(self, name);
     positional = PyTuple_New(count);
     named = named_count == 0 ? NULL : PyDict_New();
     if (method == NULL || positional == NULL || (named_count != 0 && named == NULL))
@@ -107,7 +118,7 @@ static void lt_raise_expelled(PyObject *holder, int code)
     /* While none is set: up to 3.11 it may be a class alone, which is called here. */
     if (type != NULL)
         PyErr_NormalizeException(&type, &raised, &traceback);
-    PyObject *pending = PyObject_GetAttrString(holder, "_lt_pending");
+    PyObject *pending = lt_own_attribute(holder, "_lt_pending");
     PyObject *exception = pending == NULL ? NULL : lt_take_pending(pending, code);
     Py_XDECREF(pending);
     if (exception != NULL)
@@ -139,18 +150,27 @@ static void lt_undo_wait(lt__wait *wait)
 /* Waits in C for as long as all goes well, and goes on in Python, where signals are handled and
  * exceptions raised: the holder's `_lt_go_on`.  `_lt_pending` is what _expel.py keeps for
  * lt_interrupt.  Here the wait ends, whatever is raised, and if anything is, with the lock not taken. */
-static PyObject *lt_wait_for(PyObject *holder, lt__wait *wait, unsigned marks, bool passes)
+static PyObject *lt_wait_for(PyObject *holder, lt__wait *stacked, unsigned marks, bool passes)
 {
     Py_ssize_t had = lt_wakeups_taken();
-    int status = lt_ffi_wait_on(wait, marks, LT_BRIEF, passes);
+    int status = lt_ffi_wait_on(stacked, marks, LT_BRIEF, passes);
     if (status == LT_ACQUIRED)
         Py_RETURN_TRUE;
     if (status == LT_TIMED_OUT)
         Py_RETURN_FALSE;
-    PyObject *address = PyLong_FromVoidPtr(wait), *result = NULL;
-    if (address != NULL)
-        result = PyObject_CallMethod(holder, "_lt_go_on", "OIiO", address, marks | LT_FRESH, status,
-                                     passes ? Py_True : Py_False);
+    /* Not on the stack, which greenlets move while they run others. */
+    lt__wait *wait = malloc(sizeof *wait);
+    bool moved = wait != NULL;
+    if (moved)
+        lt__wait_move(stacked, wait);
+    else
+        wait = stacked;
+    PyObject *address = moved ? PyLong_FromVoidPtr(wait) : PyErr_NoMemory(), *result = NULL;
+    PyObject *go_on = address == NULL ? NULL : lt_own_attribute(holder, "_lt_go_on");
+    if (go_on != NULL)
+        result = PyObject_CallFunction(go_on, "OIiO", address, marks | LT_FRESH, status,
+                                       passes ? Py_True : Py_False);
+    Py_XDECREF(go_on);
     Py_XDECREF(address);
     lt_give_wakeups_back(had);
     int code = lt__wait_end(wait);
@@ -160,6 +180,8 @@ static PyObject *lt_wait_for(PyObject *holder, lt__wait *wait, unsigned marks, b
     }
     if (result == NULL && !passes)
         lt_undo_wait(wait);
+    if (moved)
+        free(wait);
     return result;
 }
 

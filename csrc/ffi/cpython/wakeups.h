@@ -19,18 +19,27 @@ static Py_ssize_t lt_wakeups_taken(void)
     return may ? PyList_Size(lt_wakeups_found) : 0;
 }
 
-/* Returns what was set before. */
-static long lt_set_wakeup_to(long descriptor)
+/* Returns whether it was set, and what was before; false also if there is no memory for that. */
+static bool lt_try_set_wakeup(long descriptor, long *found)
 {
     PyObject *number = PyLong_FromLong(descriptor), *before = NULL;
     if (number != NULL)
         before = PyObject_CallFunctionObjArgs(lt_set_wakeup, number, NULL);
-    long found = before == NULL ? -1 : PyLong_AsLong(before);
+    bool set = before != NULL;
+    *found = set ? PyLong_AsLong(before) : -1;
     Py_XDECREF(number);
     Py_XDECREF(before);
-    if (before == NULL) { /* it was closed meanwhile */
+    return set;
+}
+
+/* Returns what was set before.  Sets none in place of one that was closed meanwhile. */
+static long lt_set_wakeup_to(long descriptor)
+{
+    long found;
+    for (int tries = 3; tries > 0 && !lt_try_set_wakeup(descriptor, &found); tries--) {
+        if (!PyErr_ExceptionMatches(PyExc_MemoryError))
+            descriptor = -1;
         PyErr_Clear();
-        return descriptor < 0 ? -1 : lt_set_wakeup_to(-1);
     }
     return found;
 }
