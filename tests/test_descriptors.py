@@ -153,13 +153,23 @@ def received(reader):
     except BlockingIOError:
         return []
 
-def kill_soon(*signums):
+def wait_through(*signums):
+    # Each comes in a wait, when what came before was handled.
     def kill():
-        for signum in signums:
+        for count, signum in enumerate(signums):
+            while len(handled) < count:
+                time.sleep(0.001)
             time.sleep(0.05)
             os.kill(os.getpid(), signum)
+    del handled[:]
     start_new_thread(kill, ())
+    while len(handled) < len(signums):
+        assert not lock.acquire(timeout=0.3)
 
+def handle(signum, step=lambda: None):
+    signal.signal(signum, lambda *_: (step(), handled.append(signum)))
+
+handled = []
 USR1, USR2, ALRM = signal.SIGUSR1, signal.SIGUSR2, signal.SIGALRM
 reader, writer = pair()
 signal.set_wakeup_fd(writer.fileno())
@@ -172,9 +182,8 @@ def run_wakeup(body: str) -> None:
 
 def test_the_program_gets_what_it_would_without_waits() -> None:
     run_wakeup("""
-signal.signal(USR1, lambda *_: None)
-kill_soon(USR1, USR1)
-lock.acquire(timeout=0.2)
+handle(USR1)
+wait_through(USR1, USR1)
 assert received(reader) == [USR1, USR1]
 assert signal.set_wakeup_fd(-1) == writer.fileno()
 """)
@@ -184,12 +193,9 @@ def test_what_a_handler_sets_stays_set() -> None:
     # As event loops do that run in a handler.
     run_wakeup("""
 other_reader, other_writer = pair()
-signal.signal(USR1, lambda *_: signal.set_wakeup_fd(other_writer.fileno()))
-signal.signal(USR2, lambda *_: None)
-kill_soon(USR1, USR2)
-began = time.monotonic()
-assert not lock.acquire(timeout=0.3)
-assert time.monotonic() - began >= 0.3
+handle(USR1, lambda: signal.set_wakeup_fd(other_writer.fileno()))
+handle(USR2)
+wait_through(USR1, USR2)
 assert received(reader) == [USR1] and received(other_reader) == [USR2]
 assert signal.set_wakeup_fd(-1) == other_writer.fileno()
 """)
@@ -199,17 +205,16 @@ def test_what_a_handler_closes_is_written_to_no_more() -> None:
     run_wakeup("""
 others = []
 
-def close(*_):
+def close():
     signal.set_wakeup_fd(-1)
     number = writer.fileno()
     writer.close()
     others.extend(pair())
     assert number in [each.fileno() for each in others]
 
-signal.signal(USR1, close)
-signal.signal(USR2, lambda *_: None)
-kill_soon(USR1, USR2)
-assert not lock.acquire(timeout=0.2)
+handle(USR1, close)
+handle(USR2)
+wait_through(USR1, USR2)
 assert not any(map(received, others))
 assert signal.set_wakeup_fd(-1) == -1
 """)
@@ -220,21 +225,21 @@ def test_a_handler_that_waits_has_its_own() -> None:
 other_reader, other_writer = pair()
 before = []
 
-def handle(*_):
-    if not before:
-        before.append(signal.set_wakeup_fd(other_writer.fileno()))
-        signal.setitimer(signal.ITIMER_REAL, 0.02)
+def wait_too():
+    before.append(signal.set_wakeup_fd(other_writer.fileno()))
+    signal.setitimer(signal.ITIMER_REAL, 0.02)
+    while ALRM not in handled:
         lock.acquire(timeout=0.1)
-        if sets_back:
-            signal.set_wakeup_fd(before[0])
+    if sets_back:
+        signal.set_wakeup_fd(before[0])
 
-for signum in (USR1, USR2, ALRM):
-    signal.signal(signum, handle)
+handle(USR1, wait_too), handle(USR2), handle(ALRM)
 for sets_back in (False, True):
     del before[:]
     signal.set_wakeup_fd(writer.fileno())
-    kill_soon(USR1, USR2)
-    assert not lock.acquire(timeout=0.4)
+    wait_through(USR1, USR2)
+    while len(handled) < 3:
+        assert not lock.acquire(timeout=0.1)
     if sets_back:
         assert signal.set_wakeup_fd(-1) == writer.fileno()
         assert USR1 in received(reader) and ALRM in received(other_reader)
@@ -253,9 +258,8 @@ def set_and_raise(*_):
     raise Hit
 
 signal.signal(USR1, set_and_raise)
-kill_soon(USR1)
 try:
-    lock.acquire(timeout=50)
+    wait_through(USR1)
 except Hit:
     pass
 else:
