@@ -109,10 +109,14 @@ def packages(session: nox.Session) -> None:
 
 @nox.session
 def shim(session: nox.Session) -> None:
-    """The shim alone, in C, under each sanitizer and on each parker."""
+    """The shim alone, in C, under each sanitizer and on each parker, and in all orders of steps."""
     session.install("pytest", "pytest-timeout", "hypothesis", "cffi")
     session.install(".", env=STRICT)
-    session.run("pytest", SHIM_TESTS, *session.posargs)
+    parallel = []
+    if "CI" in os.environ:
+        session.install("pytest-xdist")
+        parallel = ["-n=2"]
+    session.run("pytest", SHIM_TESTS, *parallel, *session.posargs)
 
 
 @nox.session

@@ -20,6 +20,11 @@ freed_at_once = pytest.mark.skipif(
     reason="the collector (PyPy), or the thread that made it (without a GIL), frees it later",
 )
 
+other_interpreters = pytest.mark.skipif(
+    PYPY or not WITH_GIL,
+    reason="none (PyPy), or, free-threaded, they refuse cffi's extensions",
+)
+
 # For pytest-run-parallel: other threads start and end meanwhile.
 counts_threads = pytest.mark.thread_unsafe(reason="counts all threads of the process")
 

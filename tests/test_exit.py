@@ -12,6 +12,7 @@ import sys
 import textwrap
 
 import pytest
+from marks import other_interpreters
 
 from support import PYPY, end_child, run_child, start_child
 
@@ -326,7 +327,7 @@ def test_it_may_be_imported_as_late_as_at_exit() -> None:
     )
 
 
-@pytest.mark.skipif(PYPY, reason="one interpreter in a process")
+@other_interpreters
 @pytest.mark.parametrize("until", ["the end", "its last id is gone"])
 def test_another_interpreter_may_live_on(until: str) -> None:
     child = run_child(

@@ -13,6 +13,7 @@ import time
 from typing import Any, Callable
 
 import pytest
+from marks import other_interpreters
 
 from lowthreads import RLock, allocate_lock, get_ident, interrupt, start_joinable_thread, waits
 from support import PYPY, Threads, await_waiter, run_child, wait_until
@@ -219,7 +220,7 @@ def test_what_only_says_that_it_is_an_exception_is_refused() -> None:
     assert threads.results() == [True]
 
 
-@pytest.mark.skipif(PYPY, reason="one interpreter in a process")
+@other_interpreters
 def test_another_interpreter_can_not_interrupt() -> None:
     run_child("""
         import os, sys

@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from typing import Any, Callable
 
 import pytest
-from marks import counts_threads, freed_at_once
+from marks import counts_threads, freed_at_once, other_interpreters
 
 import lowthreads
 from lowthreads import _count, allocate_lock, get_ident, stack_size, start_new_thread
-from support import PYPY, WITH_GIL, run_child, run_threads, wait_until
+from support import PYPY, run_child, run_threads, wait_until
 
 
 def held() -> lowthreads.LockType:
@@ -646,13 +646,7 @@ def test_thousands_of_threads_leave_nothing_behind() -> None:
         """)
 
 
-lets_extensions_in = pytest.mark.skipif(
-    not WITH_GIL, reason="free-threaded, other interpreters refuse cffi's extensions"
-)
-
-
-@lets_extensions_in
-@pytest.mark.skipif(PYPY, reason="it has no subinterpreters")
+@other_interpreters
 def test_the_end_of_another_interpreter_is_not_the_end_of_threads() -> None:
     child = run_child("""
         import sys
@@ -679,7 +673,7 @@ def test_the_end_of_another_interpreter_is_not_the_end_of_threads() -> None:
     assert child.stdout == "['started']\n"
 
 
-@lets_extensions_in
+@other_interpreters
 @pytest.mark.skipif(PYPY or sys.version_info < (3, 12), reason="they came with CPython 3.12")
 @pytest.mark.parametrize("allowed", [True, False])
 def test_an_interpreter_without_threads_gets_none(allowed: bool) -> None:
