@@ -10,6 +10,7 @@ import sysconfig
 from pathlib import Path
 
 import pytest
+from test_interrupts import PRELUDE
 
 import lowthreads
 from support import PYPY, environment, run_child
@@ -32,20 +33,13 @@ _thread.start_new_thread(other, ())
 assert done.acquire(timeout=60)
 while _thread._count():  # its ident may be given to another one, or be nobody's
     time.sleep(0.001)
-from lowthreads import _get_main_thread_ident, allocate_lock, get_ident, interrupt_main
-from lowthreads import RLock, start_joinable_thread, start_new_thread
-
-class Hit(Exception):
-    pass
-
-def raising(signum, frame):
-    raise Hit
-
-def held():
-    lock = allocate_lock()
-    lock.acquire()
-    return lock
+from lowthreads import RLock, _get_main_thread_ident, start_joinable_thread
 """
+
+
+def after_import_elsewhere(imports: str) -> str:
+    """Return the beginning of a program in which another thread imports these first."""
+    return IN_ANOTHER_THREAD.format(imports=imports) + PRELUDE
 
 
 @needs_signals
@@ -53,7 +47,7 @@ def held():
 @pytest.mark.parametrize("wait", ["acquire", "timeout", "RLock", "join"])
 def test_signals_end_its_waits_whoever_imported_what_first(imports: str, wait: str) -> None:
     run_child(
-        IN_ANOTHER_THREAD.format(imports=imports)
+        after_import_elsewhere(imports)
         + """
 def hold(rlock):
     rlock.acquire()
@@ -90,7 +84,7 @@ let_go.release()
 @pytest.mark.parametrize("imports", ["threading", "lowthreads"])
 def test_it_is_interrupted_whoever_imported_what_first(imports: str, at: str) -> None:
     run_child(
-        IN_ANOTHER_THREAD.format(imports=imports)
+        after_import_elsewhere(imports)
         + """
 lock = held()
 if sys.argv[1] == "after a wait":
@@ -110,7 +104,7 @@ else:
 @pytest.mark.parametrize("imports", ["threading", "lowthreads"])
 def test_it_starts_threads_at_exit_whoever_imported_what_first(imports: str) -> None:
     child = run_child(
-        IN_ANOTHER_THREAD.format(imports=imports)
+        after_import_elsewhere(imports)
         + """
 import atexit
 
